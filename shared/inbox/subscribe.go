@@ -1,0 +1,157 @@
+package inbox
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"go.opentelemetry.io/otel/propagation"
+)
+
+// What daprd gathers into one delivery. A short wait keeps the latency of a
+// quiet topic low; a busy one fills batches anyway.
+const (
+	maxBulk       = 100
+	maxBulkWaitMs = 10
+	maxBulkBody   = 64 << 20
+)
+
+type subscription struct {
+	PubsubName    string         `json:"pubsubname"`
+	Topic         string         `json:"topic"`
+	Route         string         `json:"route"`
+	BulkSubscribe *bulkSubscribe `json:"bulkSubscribe,omitempty"`
+}
+
+type bulkSubscribe struct {
+	Enabled            bool `json:"enabled"`
+	MaxMessagesCount   int  `json:"maxMessagesCount"`
+	MaxAwaitDurationMs int  `json:"maxAwaitDurationMs"`
+}
+
+// Routes mounts what daprd calls: GET /dapr/subscribe and a route per topic.
+// The caller puts the check of the app token in front.
+func (in *Inbox) Routes(r chi.Router) {
+	r.Get("/dapr/subscribe", in.subscriptions)
+	for _, topic := range in.Topics() {
+		r.Post(routeOf(topic), in.deliver)
+	}
+}
+
+func routeOf(topic string) string { return "/events/" + topic }
+
+func (in *Inbox) subscriptions(w http.ResponseWriter, _ *http.Request) {
+	subs := []subscription{}
+	for _, topic := range in.Topics() {
+		producer, _, _ := strings.Cut(topic, ".")
+		subs = append(subs, subscription{
+			PubsubName: "events-" + producer, Topic: topic, Route: routeOf(topic),
+			BulkSubscribe: &bulkSubscribe{Enabled: true, MaxMessagesCount: maxBulk, MaxAwaitDurationMs: maxBulkWaitMs},
+		})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(subs); err != nil {
+		in.o.Log.Warn("subscriptions not sent", "error", err)
+	}
+}
+
+type bulkRequest struct {
+	Entries []bulkEntry `json:"entries"`
+}
+
+type bulkEntry struct {
+	EntryID     string          `json:"entryId"`
+	ContentType string          `json:"contentType"`
+	Event       json.RawMessage `json:"event"`
+}
+
+type bulkStatus struct {
+	EntryID string `json:"entryId"`
+	Status  string `json:"status"`
+}
+
+// deliver takes a bulk, or a single event from a component that was set up
+// without bulk. It answers RETRY for what failed and SUCCESS for the rest,
+// never 404 and never DROP: both lose (dapr-facts).
+func (in *Inbox) deliver(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBulkBody))
+	if err != nil {
+		http.Error(w, "body not read", http.StatusServiceUnavailable)
+		return
+	}
+	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	var bulk bulkRequest
+	if err := json.Unmarshal(body, &bulk); err == nil && len(bulk.Entries) > 0 {
+		in.deliverBulk(ctx, w, bulk.Entries)
+		return
+	}
+	status := in.receive(ctx, []json.RawMessage{body})[0]
+	writeStatus(w, map[string]string{"status": status})
+}
+
+func (in *Inbox) deliverBulk(ctx context.Context, w http.ResponseWriter, entries []bulkEntry) {
+	raws := make([]json.RawMessage, len(entries))
+	for i, e := range entries {
+		raws[i] = unwrap(e.Event)
+	}
+	statuses := make([]bulkStatus, len(entries))
+	for i, s := range in.receive(ctx, raws) {
+		statuses[i] = bulkStatus{EntryID: entries[i].EntryID, Status: s}
+	}
+	writeStatus(w, map[string]any{"statuses": statuses})
+}
+
+// unwrap: an entry's event is JSON, or base64 in a string where the broker
+// lost the content type.
+func unwrap(raw json.RawMessage) json.RawMessage {
+	var s string
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return raw
+	}
+	if b, err := base64.StdEncoding.DecodeString(s); err == nil && len(b) > 0 && b[0] == '{' {
+		return b
+	}
+	return json.RawMessage(s)
+}
+
+const (
+	success = "SUCCESS"
+	retry   = "RETRY"
+)
+
+func (in *Inbox) receive(ctx context.Context, raws []json.RawMessage) []string {
+	statuses := make([]string, len(raws))
+	batch := make([]Event, 0, len(raws))
+	at := make([]int, 0, len(raws))
+	for i, raw := range raws {
+		e, err := Parse(raw)
+		if err != nil {
+			statuses[i] = in.buryUnreadable(ctx, raw, err)
+			continue
+		}
+		batch, at = append(batch, e), append(at, i)
+	}
+	if len(batch) == 0 {
+		return statuses
+	}
+	for i, err := range in.Apply(ctx, batch) {
+		statuses[at[i]] = success
+		if err != nil {
+			statuses[at[i]] = retry
+			in.o.Log.Warn("event will be delivered again", "event", batch[i].ID, "type", batch[i].Type, "error", err)
+		}
+	}
+	return statuses
+}
+
+func writeStatus(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		// daprd then delivers again, which the handlers know how to take.
+		panic(http.ErrAbortHandler)
+	}
+}

@@ -1,0 +1,230 @@
+// Package jobs runs what takes longer than a request: imports, copies,
+// recalculations. A job is a row, written in the transaction that asks for it;
+// any replica may run it, under a lease. A job whose process died is taken up
+// again and goes on from its cursor, so handlers must be repeatable.
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lms/shared/apperr"
+	"lms/shared/pg"
+	"lms/shared/work"
+)
+
+const (
+	lease       = 30 * time.Second
+	renewEvery  = 5 * time.Second
+	pollEvery   = 500 * time.Millisecond
+	maxAttempts = 5
+	// keep is how long a finished job and its rows can be read.
+	keep = 30 * 24 * time.Hour
+)
+
+// Options of a runner.
+type Options struct {
+	DB  *pg.DB
+	Log *slog.Logger
+	// Parallel is how many jobs run at once in this process; default 2.
+	Parallel int
+}
+
+// Runner takes due jobs and runs them.
+type Runner struct {
+	o        Options
+	handlers map[string]handler
+}
+
+type handler func(ctx context.Context, run *Run, input json.RawMessage) (json.RawMessage, error)
+
+// New makes a runner.
+func New(o Options) *Runner {
+	if o.Parallel <= 0 {
+		o.Parallel = 2
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{o: o, handlers: map[string]handler{}}
+}
+
+// Handle registers what runs jobs of a kind. It is called before Run.
+// What fn returns becomes the job's result; an *apperr.Error fails the job
+// with its message, any other error is tried again up to five times.
+func Handle[In any](r *Runner, kind string, fn func(ctx context.Context, run *Run, in In) (result any, err error)) {
+	r.handlers[kind] = func(ctx context.Context, run *Run, raw json.RawMessage) (json.RawMessage, error) {
+		var in In
+		if err := json.Unmarshal(raw, &in); err != nil {
+			return nil, apperr.Malformed("job_unreadable", "The job's input cannot be read.").With(err)
+		}
+		result, err := fn(ctx, run, in)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(result)
+	}
+}
+
+const (
+	claimSQL = `
+update job set state = 'running', lease_until = $1::timestamptz + $2::interval, attempts = attempts + 1,
+  started_at = coalesce(started_at, $1)
+where id = (
+  select id from job
+  where kind = any ($3) and (state = 'queued' and run_at <= $1 or state = 'running' and lease_until < $1)
+  order by run_at, id limit 1 for update skip locked
+)
+returning id, kind, tenant_id, input, cursor, done, total, attempts, cancel_requested, actor`
+	renewSQL = `
+update job set lease_until = $2, done = $3, total = $4 where id = $1 and state = 'running' returning cancel_requested`
+	cursorSQL = `
+update job set cursor = $2, done = $3, total = $4 where id = $1 and state = 'running'`
+	finishSQL = `
+update job set state = $2, result = $3, error = $4, done = $5, total = $6, finished_at = $7, lease_until = null where id = $1`
+	againSQL = `
+update job set state = 'queued', run_at = $2, error = $3, lease_until = null where id = $1`
+	rowSQL = `
+insert into job_row (job_id, n, status, code, message, ref) values ($1, $2, $3, $4, $5, $6)
+on conflict (job_id, n) do update set status = excluded.status, code = excluded.code, message = excluded.message, ref = excluded.ref`
+	purgeSQL = `delete from job where id in (select id from job where finished_at < $1 limit 1000)`
+)
+
+type claimed struct {
+	ID              uuid.UUID
+	Kind            string
+	TenantID        uuid.UUID
+	Input           []byte
+	Cursor          []byte
+	Done            int64
+	Total           int64
+	Attempts        int
+	CancelRequested bool
+	Actor           []byte
+}
+
+// Run runs jobs until ctx ends. A running job then stops at its next look at
+// its context and is taken up by another process.
+func (r *Runner) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for range r.o.Parallel {
+		wg.Go(func() { r.loop(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+func (r *Runner) loop(ctx context.Context) {
+	kinds := make([]string, 0, len(r.handlers))
+	for k := range r.handlers {
+		kinds = append(kinds, k)
+	}
+	if len(kinds) == 0 {
+		return
+	}
+	t := time.NewTicker(pollEvery)
+	defer t.Stop()
+	for {
+		ran, err := r.next(ctx, kinds)
+		if err != nil && ctx.Err() == nil {
+			r.o.Log.Warn("jobs not read", "error", err)
+		}
+		if ran && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (r *Runner) next(ctx context.Context, kinds []string) (bool, error) {
+	var jobs []claimed
+	now := r.o.DB.Now()
+	err := r.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) (err error) {
+		jobs, err = pg.Many[claimed](ctx, u, claimSQL, now, lease, kinds)
+		return err
+	})
+	if err != nil || len(jobs) == 0 {
+		return false, err
+	}
+	return true, r.run(ctx, jobs[0])
+}
+
+func (r *Runner) run(ctx context.Context, j claimed) error {
+	var actor work.Actor
+	if err := json.Unmarshal(j.Actor, &actor); err != nil {
+		return fmt.Errorf("job %s: actor: %w", j.ID, err)
+	}
+	ctx, cancel := context.WithCancelCause(work.WithCause(work.WithActor(ctx, actor), work.Cause{Correlation: j.ID.String(), Causation: j.ID.String()}))
+	defer cancel(nil)
+	run := &Run{ID: j.ID, TenantID: j.TenantID, Actor: actor, runner: r, cursor: j.Cursor, done: j.Done, total: j.Total}
+	if j.CancelRequested {
+		return r.finish(ctx, run, work.JobCanceled, nil, "")
+	}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	wg.Go(func() { run.keepLease(ctx, cancel, stop) })
+	result, err := guard(func() (json.RawMessage, error) { return r.handlers[j.Kind](ctx, run, j.Input) })
+	close(stop)
+	wg.Wait()
+	return r.conclude(ctx, j, run, result, err)
+}
+
+func (r *Runner) conclude(ctx context.Context, j claimed, run *Run, result json.RawMessage, err error) error {
+	switch {
+	case err == nil:
+		return r.finish(ctx, run, work.JobSucceeded, result, "")
+	case errors.Is(context.Cause(ctx), errCanceled):
+		return r.finish(ctx, run, work.JobCanceled, nil, "")
+	case ctx.Err() != nil:
+		return nil // shutting down: the lease runs out and another takes it up
+	case apperr.Deterministic(err) || apperr.IsKind(err, apperr.KindConflict):
+		return r.finish(ctx, run, work.JobFailed, nil, apperr.From(err).Message)
+	case j.Attempts >= maxAttempts:
+		r.o.Log.Error("job failed", "job", j.ID, "kind", j.Kind, "error", err)
+		return r.finish(ctx, run, work.JobFailed, nil, "It failed repeatedly: "+apperr.From(err).Message)
+	}
+	r.o.Log.Warn("job will be tried again", "job", j.ID, "kind", j.Kind, "attempt", j.Attempts, "error", err)
+	return r.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		_, err := pg.Exec(ctx, u, againSQL, j.ID, u.Now().Add(time.Duration(j.Attempts)*2*time.Second), apperr.From(err).Message)
+		return err
+	})
+}
+
+func (r *Runner) finish(ctx context.Context, run *Run, state work.JobState, result json.RawMessage, message string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	done, total := run.progress()
+	return r.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		_, err := pg.Exec(ctx, u, finishSQL, run.ID, state, []byte(result), message, done, total, u.Now())
+		return err
+	})
+}
+
+// Purge deletes jobs that ended more than 30 days ago.
+func (r *Runner) Purge(ctx context.Context) error {
+	return r.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		_, err := pg.Exec(ctx, u, purgeSQL, u.Now().Add(-keep))
+		return err
+	})
+}
+
+func guard(fn func() (json.RawMessage, error)) (out json.RawMessage, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
+}

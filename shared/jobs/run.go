@@ -1,0 +1,124 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lms/shared/pg"
+	"lms/shared/work"
+)
+
+var errCanceled = errors.New("canceled by its owner")
+
+// Run is a job while it runs.
+type Run struct {
+	ID       uuid.UUID
+	TenantID uuid.UUID
+	Actor    work.Actor
+
+	runner *Runner
+	mu     sync.Mutex
+	cursor json.RawMessage
+	done   int64
+	total  int64
+}
+
+// Row is one line of a job's report.
+type Row struct {
+	N       int64           `json:"n"`
+	Status  string          `json:"status"` // "created", "updated", "skipped", "failed", …
+	Code    string          `json:"code,omitempty"`
+	Message string          `json:"message,omitempty"`
+	Ref     json.RawMessage `json:"ref,omitempty"`
+}
+
+// Progress says how far it is. It is written every few seconds.
+func (r *Run) Progress(done, total int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done, r.total = done, total
+}
+
+func (r *Run) progress() (done, total int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.done, r.total
+}
+
+// Cursor reads where an earlier attempt stood into v; false at the first.
+func (r *Run) Cursor(v any) (bool, error) {
+	if len(r.cursor) == 0 {
+		return false, nil
+	}
+	return true, json.Unmarshal(r.cursor, v)
+}
+
+// SaveCursor keeps where it stands, so that another process can go on. It is
+// written at once.
+func (r *Run) SaveCursor(ctx context.Context, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("job cursor: %w", err)
+	}
+	done, total := r.progress()
+	return r.runner.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		_, err := pg.Exec(ctx, u, cursorSQL, r.ID, raw, done, total)
+		return err
+	})
+}
+
+// Row adds a line to the report; the same n again replaces it.
+func (r *Run) Row(ctx context.Context, n int64, status, code, message string, ref any) error {
+	return r.runner.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		return r.RowIn(ctx, u, n, status, code, message, ref)
+	})
+}
+
+// RowIn is Row within a transaction of the handler.
+func (r *Run) RowIn(ctx context.Context, q pg.Querier, n int64, status, code, message string, ref any) error {
+	raw, err := json.Marshal(ref)
+	if err != nil {
+		return fmt.Errorf("job row: %w", err)
+	}
+	_, err = pg.Exec(ctx, q, rowSQL, r.ID, n, status, code, message, raw)
+	return err
+}
+
+// keepLease renews the lease and watches for the owner's wish to cancel.
+func (r *Run) keepLease(ctx context.Context, cancel context.CancelCauseFunc, stop <-chan struct{}) {
+	t := time.NewTicker(renewEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		wish, err := r.renew(ctx)
+		switch {
+		case err != nil:
+			// The lease may run out; then another process goes on from the cursor.
+			r.runner.o.Log.Warn("job lease not renewed", "job", r.ID, "error", err)
+		case wish:
+			cancel(errCanceled)
+			return
+		}
+	}
+}
+
+func (r *Run) renew(ctx context.Context) (canceled bool, err error) {
+	done, total := r.progress()
+	err = r.runner.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) (err error) {
+		canceled, err = pg.Scalar[bool](ctx, u, "job", renewSQL, r.ID, u.Now().Add(lease), done, total)
+		return err
+	})
+	return canceled, err
+}

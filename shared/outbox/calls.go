@@ -1,0 +1,239 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lms/shared/apperr"
+	"lms/shared/pg"
+	"lms/shared/work"
+)
+
+const (
+	callTimeout  = 10 * time.Second
+	callPoll     = time.Second
+	callBatch    = 64
+	callLease    = 30 * time.Second
+	perDest      = 16 // calls in flight per destination
+	maxBackoff   = time.Minute
+	firstBackoff = 250 * time.Millisecond
+	maxQueued    = 2048 // calls per destination that wait in memory
+)
+
+// lane is the queue to one destination.
+type lane struct {
+	slots  chan struct{}
+	queued atomic.Int64
+}
+
+const (
+	claimCallsSQL = `
+update outbox_call c set next_attempt_at = $1::timestamptz + $2::interval
+from (
+  select id from outbox_call
+  where done_at is null and parked_at is null and next_attempt_at <= $1
+  order by next_attempt_at, ord limit $3 for update skip locked
+) due
+where c.id = due.id
+returning c.id, c.destination, c.name, c.key, c.seq, c.tenant_id, coalesce(c.body, 'null'::json) as body, c.traceparent, c.created_at`
+
+	callDoneSQL = `
+update outbox_call set done_at = $2, reply = $3, attempts = attempts + 1, last_error = '',
+  body = case when destination like 'binding:%' then null else body end
+where id = $1 and done_at is null`
+	callRetrySQL = `
+update outbox_call set attempts = attempts + 1, last_error = $2,
+  next_attempt_at = $3::timestamptz + make_interval(secs => least($4::float8, $5::float8 * 2 ^ least(attempts, 20)) * $6::float8)
+where id = $1`
+	callParkSQL = `
+update outbox_call set attempts = attempts + 1, last_error = $2, parked_at = $3,
+  body = case when destination like 'binding:%' then null else body end
+where id = $1`
+	unparkSQL = `
+update outbox_call set parked_at = null, next_attempt_at = $2 where id = $1 and parked_at is not null and body is not null`
+)
+
+// Unpark makes a parked call due again. Mail cannot be unparked: its body is
+// erased.
+func Unpark(ctx context.Context, q pg.Querier, id uuid.UUID, now time.Time) error {
+	n, err := pg.Exec(ctx, q, unparkSQL, id, now)
+	if err == nil && n == 0 {
+		return apperr.NotFound("parked call")
+	}
+	return err
+}
+
+// CallEnvelope is the body of POST /internal/calls/<name>.
+type CallEnvelope struct {
+	CallID   uuid.UUID       `json:"call_id"`
+	Source   string          `json:"source"`
+	Key      string          `json:"key"`
+	Seq      int64           `json:"seq"`
+	TenantID uuid.UUID       `json:"tenant_id"`
+	Time     time.Time       `json:"time"`
+	Data     json.RawMessage `json:"data"`
+}
+
+// CallPath is where a reliable call of a name is received.
+func CallPath(name string) string { return "/internal/calls/" + name }
+
+// work makes calls: those that this process has just committed at once, from
+// memory, and those whose time has come from the table. One destination that
+// hangs holds up only its own.
+func (ob *Outbox) work(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	lanes := map[string]*lane{}
+	start := func(c pg.PendingCall) {
+		l := lanes[c.Destination]
+		if l == nil {
+			l = &lane{slots: make(chan struct{}, perDest)}
+			lanes[c.Destination] = l
+		}
+		if l.queued.Load() >= maxQueued {
+			ob.settle(c.ID, false) // it stays in the table and is due after its lease
+			return
+		}
+		l.queued.Add(1)
+		wg.Go(func() {
+			defer l.queued.Add(-1)
+			select {
+			case l.slots <- struct{}{}:
+				defer func() { <-l.slots }()
+				ob.try(ctx, c)
+			case <-ctx.Done():
+				ob.settle(c.ID, false)
+			}
+		})
+	}
+	poll := time.NewTicker(callPoll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case calls := <-ob.called:
+			for _, c := range calls {
+				start(c)
+			}
+		case <-poll.C:
+			due, err := ob.claim(ctx)
+			if err != nil && ctx.Err() == nil {
+				ob.o.Log.Warn("reliable calls not read", "error", err)
+			}
+			for _, c := range due {
+				start(c)
+			}
+		}
+	}
+}
+
+func (ob *Outbox) claim(ctx context.Context) (due []pg.PendingCall, err error) {
+	err = ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		due, err = pg.Many[pg.PendingCall](ctx, u, claimCallsSQL, ob.o.DB.Now(), callLease, callBatch)
+		return err
+	})
+	return due, err
+}
+
+func (ob *Outbox) try(ctx context.Context, c pg.PendingCall) {
+	// A call in flight at shutdown is finished, not broken off.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	reply, err := ob.deliver(withTraceparent(ctx, c.Traceparent), c)
+	ok := err == nil
+	if f := ob.o.Metrics.CallDone; f != nil {
+		f(c.Destination, c.Name, ok)
+	}
+	if ok {
+		err = ob.done(ctx, c, reply)
+	} else {
+		err = ob.failed(ctx, c, err)
+	}
+	if err != nil {
+		// The row stays due: the call is made again and its receiver knows it.
+		ob.o.Log.Warn("reliable call not recorded", "call", c.Name, "to", c.Destination, "id", c.ID, "error", err)
+	}
+	ob.settle(c.ID, ok)
+}
+
+func (ob *Outbox) deliver(ctx context.Context, c pg.PendingCall) ([]byte, error) {
+	if c.Destination == pg.MailDestination {
+		data, metadata, err := ob.o.Compose(c.ID, c)
+		if err != nil {
+			return nil, apperr.Invalid(apperr.Field{Path: "mail", Code: "invalid", Message: err.Error()}).With(err)
+		}
+		return nil, ob.o.Transport.Send(ctx, "email", data, metadata)
+	}
+	body, err := json.Marshal(CallEnvelope{
+		CallID: c.ID, Source: ob.o.DB.Service, Key: c.Key, Seq: c.Seq, TenantID: c.TenantID, Time: c.CreatedAt, Data: c.Body,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("call body: %w", err)
+	}
+	return ob.o.Transport.Call(ctx, c.Destination, CallPath(c.Name), body)
+}
+
+func (ob *Outbox) done(ctx context.Context, c pg.PendingCall, reply []byte) error {
+	return ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		if len(reply) == 0 || !json.Valid(reply) {
+			reply = nil
+		}
+		n, err := pg.Exec(ctx, u, callDoneSQL, c.ID, ob.o.DB.Now(), reply)
+		if err != nil || n == 0 {
+			return err // n == 0: another replica was first, its hook has run
+		}
+		return ob.hook(ctx, u, c, reply, "")
+	})
+}
+
+func (ob *Outbox) hook(ctx context.Context, u *pg.Unit, c pg.PendingCall, reply []byte, failure string) error {
+	hook, ok := ob.replies[c.Name]
+	if !ok {
+		return nil
+	}
+	return hook(ctx, u, DoneCall{
+		ID: c.ID, To: c.Destination, Name: c.Name, Key: c.Key, Seq: c.Seq, TenantID: c.TenantID, Parked: failure != "", Error: failure,
+	}, reply)
+}
+
+// failed parks a call that can never succeed, and plans the next try of any
+// other: doubled each time up to a minute, with jitter.
+func (ob *Outbox) failed(ctx context.Context, c pg.PendingCall, cause error) error {
+	text := cause.Error()
+	if len(text) > 500 {
+		text = text[:500]
+	}
+	now := ob.o.DB.Now()
+	if !permanent(cause) {
+		ob.o.Log.Info("reliable call will be repeated", "call", c.Name, "to", c.Destination, "id", c.ID, "error", text)
+		return ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+			_, err := pg.Exec(ctx, u, callRetrySQL, c.ID, text, now, maxBackoff.Seconds(), firstBackoff.Seconds(), 0.75+rand.Float64()/2)
+			return err
+		})
+	}
+	ob.o.Log.Error("reliable call parked", "call", c.Name, "to", c.Destination, "id", c.ID, "error", text)
+	if f := ob.o.Metrics.Parked; f != nil {
+		f(c.Destination, c.Name)
+	}
+	return ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		if _, err := pg.Exec(ctx, u, callParkSQL, c.ID, text, now); err != nil {
+			return err
+		}
+		return ob.hook(ctx, u, c, nil, text)
+	})
+}
+
+// permanent: a 4xx other than 408, 409, 425 and 429 (correctness.md). A 401 is
+// ours to heal (a new service token), and a 404 may be a service that is not
+// deployed yet or starts: both are repeated.
+func permanent(err error) bool {
+	return apperr.Deterministic(err) && !apperr.IsKind(err, apperr.KindNotFound)
+}
