@@ -1,0 +1,134 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// observer writes the metrics (rate, errors, duration by route), the span and
+// the log line of each request.
+type observer struct {
+	duration   *prometheus.HistogramVec
+	inFlight   prometheus.Gauge
+	tracer     trace.Tracer
+	propagator propagation.TextMapPropagator
+}
+
+// routeMetrics are a route's observers by the class of the status, resolved
+// once.
+type routeMetrics struct{ byClass [6]prometheus.Observer }
+
+func newObserver(o Options) *observer {
+	ob := &observer{tracer: o.Tracer, propagator: o.Propagator}
+	if ob.propagator == nil {
+		ob.propagator = propagation.TraceContext{}
+	}
+	if o.Metrics != nil {
+		ob.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "http_server_request_duration_seconds", Help: "Duration of HTTP requests by route and class of status.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"method", "route", "status"})
+		ob.inFlight = prometheus.NewGauge(prometheus.GaugeOpts{Name: "http_server_requests_in_flight", Help: "HTTP requests being served."})
+		o.Metrics.MustRegister(ob.duration, ob.inFlight)
+	}
+	return ob
+}
+
+func (o *observer) route(method, path string) *routeMetrics {
+	m := &routeMetrics{}
+	if o.duration == nil {
+		return m
+	}
+	for class := range m.byClass {
+		m.byClass[class] = o.duration.WithLabelValues(method, path, strconv.Itoa(class)+"xx")
+	}
+	return m
+}
+
+// begin starts what is observed of a request; the returned function ends it.
+func (o *observer) begin(x *exchange, req *http.Request) func() {
+	if o.inFlight != nil {
+		o.inFlight.Inc()
+	}
+	if len(req.Header["Traceparent"]) > 0 {
+		x.ctx.Context = o.propagator.Extract(x.ctx.Context, propagation.HeaderCarrier(req.Header))
+	}
+	var span trace.Span
+	if o.tracer != nil {
+		x.ctx.Context, span = o.tracer.Start(x.ctx.Context, req.Method, trace.WithSpanKind(trace.SpanKindServer))
+	}
+	return func() { o.end(x, span) }
+}
+
+func (o *observer) end(x *exchange, span trace.Span) {
+	took := time.Since(x.start)
+	if o.inFlight != nil {
+		o.inFlight.Dec()
+	}
+	status := x.status
+	switch {
+	case x.gone:
+		status = 499
+	case status == 0:
+		status = http.StatusOK // net/http answers so when nothing was written
+	}
+	if x.route != nil && status < 600 {
+		if m := x.route.metrics.byClass[status/100]; m != nil {
+			m.Observe(took.Seconds())
+		}
+	} else if o.duration != nil {
+		o.duration.WithLabelValues(x.req.Method, "none", strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
+	}
+	if span != nil {
+		o.endSpan(x, span, status)
+	}
+	x.log(status, took)
+}
+
+func (o *observer) endSpan(x *exchange, span trace.Span, status int) {
+	if span.IsRecording() {
+		span.SetName(x.req.Method + " " + x.pattern())
+		span.SetAttributes(
+			attribute.String("http.request.method", x.req.Method), attribute.String("http.route", x.pattern()),
+			attribute.Int("http.response.status_code", status), attribute.String("request_id", x.id))
+		if status >= http.StatusInternalServerError {
+			span.SetStatus(codes.Error, http.StatusText(status))
+		}
+	}
+	span.End()
+}
+
+// log writes the access line: ids, never names, addresses or the query.
+func (x *exchange) log(status int, took time.Duration) {
+	if x.route != nil && x.route.Access.kind == accessSystem && status < 400 {
+		return
+	}
+	level := slog.LevelInfo
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelWarn // the cause has a line of its own
+	}
+	if !x.router.log.Enabled(&x.ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 10)
+	attrs = append(attrs,
+		slog.String("method", x.req.Method), slog.String("route", x.pattern()), slog.Int("status", status),
+		slog.Float64("ms", float64(took.Microseconds())/1000), slog.Int64("bytes", x.written), slog.String("request_id", x.id))
+	if p := x.actor.Principal; p.Service != "" {
+		attrs = append(attrs, slog.String("caller", p.Service))
+	} else if !p.Anonymous() {
+		attrs = append(attrs, slog.String("user_id", p.UserID.String()))
+	}
+	if x.route == nil {
+		attrs = append(attrs, slog.String("path", truncate(x.req.URL.EscapedPath(), 200)))
+	}
+	x.router.log.LogAttrs(&x.ctx, level, "http request", attrs...)
+}
