@@ -1,0 +1,46 @@
+// Package contracts says who publishes and who consumes each topic: the
+// mission's table, from which the components' scopes, the AsyncAPI document
+// and the checks of each service's registrations follow.
+package contracts
+
+import "slices"
+
+// Topic is one topic with its one publisher.
+type Topic struct {
+	Name      string
+	Component string // the pub/sub component, one per topic
+	Publisher string
+	Consumers []string
+}
+
+// Services are all services but the gateway, in the order of the mission's
+// table.
+func Services() []string {
+	return []string{"user", "auth", "course", "enrollment", "content", "assignment", "notification", "payment", "search", "analytics"}
+}
+
+// Topics is who publishes and consumes what. notification and analytics
+// consume everything.
+func Topics() []Topic {
+	topic := func(publisher string, consumers ...string) Topic {
+		return Topic{
+			Name: publisher + ".events", Component: "events-" + publisher, Publisher: publisher,
+			Consumers: append(consumers, "notification", "analytics"),
+		}
+	}
+	return []Topic{
+		topic("user"),
+		topic("course", "enrollment", "search"),
+		topic("enrollment"),
+		topic("content", "search"),
+		topic("assignment"),
+		topic("payment"),
+	}
+}
+
+// MayConsume says whether a service consumes a topic.
+func MayConsume(service, topic string) bool {
+	return slices.ContainsFunc(Topics(), func(t Topic) bool {
+		return t.Name == topic && slices.Contains(t.Consumers, service)
+	})
+}
