@@ -1,0 +1,63 @@
+// Package freeport finds TCP ports of this machine that nobody uses.
+package freeport
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"strconv"
+)
+
+// The range lies below the one from which the kernel takes the local ports of
+// outgoing connections (32768 and up on Linux, 49152 on macOS), so a port that
+// was free stays free until its owner listens, also across the owner's restart.
+const (
+	lowest  = 20000
+	highest = 32000
+)
+
+// Pick returns n different ports on which 127.0.0.1 can be listened to now.
+func Pick(n int) ([]int, error) {
+	ports := make([]int, 0, n)
+	held := make([]net.Listener, 0, n)
+	defer func() {
+		for _, l := range held {
+			_ = l.Close() // nothing was accepted on it
+		}
+	}()
+	start := rand.IntN(highest - lowest)
+	for i := range highest - lowest {
+		if len(ports) == n {
+			return ports, nil
+		}
+		port := lowest + (start+i)%(highest-lowest)
+		l, err := net.Listen("tcp", Address(port))
+		if err != nil {
+			continue // taken
+		}
+		held = append(held, l)
+		ports = append(ports, port)
+	}
+	return nil, errors.New("no free TCP port between 20000 and 32000 on 127.0.0.1: end programs that hold them")
+}
+
+// One returns one port.
+func One() (int, error) {
+	ports, err := Pick(1)
+	if err != nil {
+		return 0, err
+	}
+	return ports[0], nil
+}
+
+// Free says whether an address can be listened to now.
+func Free(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// Address is a port on the loopback interface.
+func Address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
