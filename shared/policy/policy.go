@@ -1,0 +1,152 @@
+// Package policy keeps the authorization snapshot that the user service
+// serves: fresh to five seconds, and no longer than sixty while user is away.
+// After that every check that needs it fails closed.
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lms/shared/apperr"
+	"lms/shared/authz"
+)
+
+// How old a policy may be.
+const (
+	Fresh    = 5 * time.Second  // older ones are asked for anew
+	Usable   = 60 * time.Second // older ones serve nobody
+	ahead    = time.Second      // Run asks this long before Fresh ends
+	timeout  = 2 * time.Second  // of one question
+	cooldown = time.Second      // after a failed question
+)
+
+// Answer is what user said: NotModified for the ETag that was sent, else a
+// snapshot with its own.
+type Answer struct {
+	NotModified bool
+	ETag        string
+	Snapshot    authz.Snapshot
+}
+
+// Fetch asks user for /internal/authz/snapshot with If-None-Match: etag ("" at
+// first).
+type Fetch func(ctx context.Context, etag string) (Answer, error)
+
+// Cache is an authz.Source.
+type Cache struct {
+	fetch Fetch
+	now   func() time.Time
+
+	current atomic.Pointer[held]
+
+	mu      sync.Mutex // one question at a time
+	failed  time.Time
+	lastErr error
+}
+
+type held struct {
+	policy *authz.Policy
+	etag   string
+	asked  time.Time // when the question went out, so that its age is never flattered
+}
+
+var _ authz.Source = (*Cache)(nil)
+
+// New makes an empty cache; now is time.Now if nil.
+func New(fetch Fetch, now func() time.Time) *Cache {
+	if now == nil {
+		now = time.Now
+	}
+	return &Cache{fetch: fetch, now: now}
+}
+
+// Policy is the current policy. Error: 503 `policy_unavailable` when none is
+// younger than sixty seconds and user does not answer.
+func (c *Cache) Policy(ctx context.Context) (*authz.Policy, error) {
+	h := c.current.Load()
+	if h != nil && c.now().Sub(h.asked) < Fresh {
+		return h.policy, nil
+	}
+	if h != nil && c.now().Sub(h.asked) < Usable {
+		// Somebody else may be asking already; this caller need not wait.
+		if c.mu.TryLock() {
+			c.askLocked(ctx)
+			c.mu.Unlock()
+		}
+	} else {
+		c.mu.Lock()
+		c.askLocked(ctx)
+		c.mu.Unlock()
+	}
+	h = c.current.Load()
+	if h != nil && c.now().Sub(h.asked) < Usable {
+		return h.policy, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return nil, apperr.Unavailable("policy_unavailable", "Permissions cannot be checked at the moment. Try again.").With(c.lastErr)
+}
+
+// askLocked asks unless another caller has just done so, or has just failed.
+func (c *Cache) askLocked(ctx context.Context) {
+	now := c.now()
+	if h := c.current.Load(); h != nil && now.Sub(h.asked) < Fresh {
+		return
+	}
+	if !c.failed.IsZero() && now.Sub(c.failed) < cooldown {
+		return
+	}
+	c.refreshLocked(ctx)
+}
+
+func (c *Cache) refreshLocked(ctx context.Context) {
+	etag := ""
+	h := c.current.Load()
+	if h != nil {
+		etag = h.etag
+	}
+	asked := c.now()
+	// The answer serves everybody: the first caller's hang-up must not end it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	a, err := c.fetch(ctx, etag)
+	switch {
+	case err != nil:
+		c.failed, c.lastErr = c.now(), fmt.Errorf("fetch authorization snapshot: %w", err)
+	case a.NotModified && h == nil:
+		c.failed, c.lastErr = c.now(), errors.New("fetch authorization snapshot: not modified, but nothing was asked for")
+	case a.NotModified:
+		c.failed, c.lastErr = time.Time{}, nil
+		c.current.Store(&held{policy: h.policy, etag: h.etag, asked: asked})
+	default:
+		c.failed, c.lastErr = time.Time{}, nil
+		c.current.Store(&held{policy: authz.NewPolicy(a.Snapshot), etag: a.ETag, asked: asked})
+	}
+}
+
+// Run keeps the policy fresh until ctx ends, so that requests hardly ever wait
+// for user. It always returns nil.
+func (c *Cache) Run(ctx context.Context) error {
+	t := time.NewTicker(Fresh - ahead)
+	defer t.Stop()
+	for {
+		c.mu.Lock()
+		c.refreshLocked(ctx)
+		c.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// Ready says whether a policy is at hand, for /readyz.
+func (c *Cache) Ready() bool {
+	h := c.current.Load()
+	return h != nil && c.now().Sub(h.asked) < Usable
+}
