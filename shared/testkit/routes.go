@@ -1,0 +1,66 @@
+// Package testkit is what tests of several services share: tokens, a client
+// that reads every error as a problem document, and checks of a router.
+package testkit
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lms/shared/authz"
+	"lms/shared/web"
+)
+
+// CheckRoutes fails on a route that was mounted around the kit, has no access,
+// names a permission that does not exist, lacks an entry in the OpenAPI
+// document, or shows an internal path to clients.
+func CheckRoutes(t *testing.T, r *web.Router) {
+	t.Helper()
+	known := map[string]web.RouteInfo{}
+	perms := authz.Permissions()
+	for _, rt := range r.Routes() {
+		known[rt.Method+" "+rt.Path] = rt
+		if p := rt.Access.Permission(); p != "" {
+			require.Contains(t, perms, p, "%s %s needs a permission that is not declared", rt.Method, rt.Path)
+		}
+		internal := strings.HasPrefix(rt.Path, "/internal/")
+		require.False(t, internal && !rt.Access.IsInternal(), "%s %s is internal by its path, but not by its access", rt.Method, rt.Path)
+		require.False(t, rt.Public && internal, "%s %s is in the public document", rt.Method, rt.Path)
+	}
+	require.NoError(t, r.Walk(func(method, path string) error {
+		rt, ok := known[method+" "+path]
+		require.True(t, ok, "%s %s was mounted without an access", method, path)
+		require.NotEqual(t, "unset", rt.Access.String(), "%s %s", method, path)
+		return nil
+	}))
+	checkDocument(t, r, known)
+}
+
+func checkDocument(t *testing.T, r *web.Router, known map[string]web.RouteInfo) {
+	t.Helper()
+	raw, err := json.Marshal(r.OpenAPI())
+	require.NoError(t, err)
+	var doc struct {
+		Paths map[string]map[string]struct {
+			ID         string         `json:"operationId"`
+			Access     string         `json:"x-access"`
+			Permission string         `json:"x-permission"`
+			Responses  map[string]any `json:"responses"`
+		} `json:"paths"`
+	}
+	require.NoError(t, json.Unmarshal(raw, &doc))
+	for key, rt := range known {
+		op, ok := doc.Paths[rt.Path][strings.ToLower(rt.Method)]
+		if !rt.Public {
+			require.False(t, ok, "%s is not for clients, but in the document", key)
+			continue
+		}
+		require.True(t, ok, "%s is not in the OpenAPI document", key)
+		require.Equal(t, rt.ID, op.ID, key)
+		require.Equal(t, rt.Access.String(), op.Access, key)
+		require.Equal(t, string(rt.Access.Permission()), op.Permission, key)
+		require.Contains(t, op.Responses, "default", "%s does not document its errors", key)
+	}
+}
