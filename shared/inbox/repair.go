@@ -59,8 +59,10 @@ func (in *Inbox) repairTopic(ctx context.Context, topic string, askHeads bool) e
 	}
 	for _, h := range stated {
 		in.heads[h.Stream] = h
-		if _, known := seen[h.Stream]; !known {
-			seen[h.Stream] = nil
+	}
+	for stream := range in.heads {
+		if _, known := seen[stream]; !known && strings.HasPrefix(stream, topic+"/") {
+			seen[stream] = nil // nothing of it has ever arrived
 		}
 	}
 	for stream, spans := range seen {
