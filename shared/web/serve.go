@@ -106,7 +106,7 @@ func (rt *route) checkQuery(raw string) error {
 	}
 	var f apperr.Fields
 	for name, vs := range values {
-		known, repeated := rt.query[name]
+		repeated, known := rt.query[name]
 		switch {
 		case !known && rt.Access.IsInternal(): // newer callers may know more
 		case !known && rt.AnyQuery:

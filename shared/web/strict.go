@@ -1,7 +1,9 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -43,14 +45,20 @@ type scanner struct {
 	b     []byte
 	i     int
 	stack []frame
+	keys  [][]byte // of all open objects, the innermost's last
 }
 
-// frame is an open object or array; keys is nil for an array.
+// frame is an open object or array. Its keys are scanner.keys[first:]; many of
+// them are also in a map, so that a large object costs no quadratic time.
 type frame struct {
-	keys   map[string]struct{}
+	first  int
+	many   map[string]struct{}
 	object bool
 	isKey  bool // the next string is a key
 }
+
+// fewKeys is up to how many keys are compared one by one.
+const fewKeys = 24
 
 func (s *scanner) run() error {
 	for s.i < len(s.b) {
@@ -61,6 +69,7 @@ func (s *scanner) run() error {
 		case '[':
 			err = s.open(false)
 		case '}', ']':
+			s.keys = s.keys[:s.top().first]
 			s.stack = s.stack[:len(s.stack)-1]
 			s.i++
 		case ',':
@@ -86,7 +95,7 @@ func (s *scanner) open(object bool) error {
 	if len(s.stack) == maxDepth {
 		return apperr.Malformed("too_deep", "The body nests deeper than "+strconv.Itoa(maxDepth)+" levels.")
 	}
-	s.stack = append(s.stack, frame{object: object, isKey: object})
+	s.stack = append(s.stack, frame{first: len(s.keys), object: object, isKey: object})
 	s.i++
 	return nil
 }
@@ -117,7 +126,7 @@ func (s *scanner) str() error {
 		return nil
 	}
 	top.isKey = false
-	return top.add(raw, escaped)
+	return s.addKey(top, raw, escaped)
 }
 
 // unicodeEscape stands at the u of \uXXXX and ends at its last digit.
@@ -144,19 +153,35 @@ func (s *scanner) hex(at int) rune {
 	return rune(v)
 }
 
-func (f *frame) add(raw []byte, escaped bool) error {
-	key := string(raw)
+// addKey notes a key of the innermost object, or refuses it as a duplicate.
+func (s *scanner) addKey(f *frame, key []byte, escaped bool) error {
 	if escaped {
-		if err := json.Unmarshal([]byte(`"`+key+`"`), &key); err != nil {
+		var plain string
+		if err := json.Unmarshal(s.b[s.i-len(key)-2:s.i], &plain); err != nil {
 			return apperr.Malformed("invalid_json", "The body is not valid JSON.").With(err)
 		}
+		key = []byte(plain)
 	}
-	if f.keys == nil {
-		f.keys = make(map[string]struct{}, 8)
+	own := s.keys[f.first:]
+	twice := false
+	if f.many != nil {
+		_, twice = f.many[string(key)]
+		f.many[string(key)] = struct{}{}
+	} else {
+		twice = slices.ContainsFunc(own, func(k []byte) bool { return bytes.Equal(k, key) })
+		if len(own) == fewKeys {
+			f.many = make(map[string]struct{}, 2*fewKeys)
+			for _, k := range own {
+				f.many[string(k)] = struct{}{}
+			}
+			f.many[string(key)] = struct{}{}
+		}
 	}
-	if _, twice := f.keys[key]; twice {
-		return apperr.Malformed("duplicate_key", "An object in the body has the same key twice.").Detail("key", key)
+	if twice {
+		return apperr.Malformed("duplicate_key", "An object in the body has the same key twice.").Detail("key", truncate(string(key), 64))
 	}
-	f.keys[key] = struct{}{}
+	if f.many == nil {
+		s.keys = append(s.keys, key)
+	}
 	return nil
 }

@@ -61,7 +61,7 @@ func messageCodes() []messageCode {
 
 // goField finds the JSON path in encoding/json's message about a value that
 // does not fit its Go type (a number that overflows, for example).
-var goField = regexp.MustCompile(`Go struct field [^ .]+\.(\S+) of type`)
+var goField = regexp.MustCompile(`Go struct field [^ .]*\.(\S+) of type`)
 
 // fieldError turns one of huma's errors into ours. Values are never echoed,
 // and a message that is not known to be harmless is replaced.
