@@ -1,0 +1,541 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lms/shared/apperr"
+	"lms/shared/authz"
+	"lms/shared/contracts/events"
+	"lms/shared/page"
+	"lms/shared/work"
+)
+
+// Kinds of background jobs.
+const (
+	JobCopy   = "copy-course"
+	JobImport = "import-course"
+	JobExport = "export-course"
+)
+
+// Formats of course packages.
+const (
+	FormatCartridge = "common_cartridge"
+	FormatOLX       = "olx"
+)
+
+// Parts of a course that a copy may take.
+const (
+	PartSettings      = "settings"
+	PartCurriculum    = "curriculum"
+	PartStaff         = "staff"
+	PartAnnouncements = "announcements"
+)
+
+// CopyRequest asks for a copy of a course. NewID is chosen when the job is made, so
+// that a job that runs twice makes one course.
+type CopyRequest struct {
+	SourceID  uuid.UUID
+	NewID     uuid.UUID
+	OrgUnitID uuid.UUID
+	Code      string
+	Title     string
+	// Parts are settings, curriculum, staff, announcements; none is settings and
+	// curriculum.
+	Parts []string
+	// ShiftDays moves every date; StartsAt instead moves the course's start there
+	// and all other dates by as much.
+	ShiftDays *int
+	StartsAt  *time.Time
+}
+
+// TransferResult is what a copy or an import made.
+type TransferResult struct {
+	CourseID uuid.UUID `json:"course_id"`
+	Modules  int       `json:"modules"`
+	Items    int       `json:"items"`
+	DryRun   bool      `json:"dry_run,omitempty"`
+}
+
+// StartCopy checks a copy and makes its job: the caller must see the source whole
+// and may create courses in the org unit (the source's, where none is named).
+func (s *Service) StartCopy(ctx context.Context, actor authz.Principal, in CopyRequest) (work.Job, error) {
+	policy, head, err := s.allowed(ctx, actor, in.SourceID, authz.CourseExport)
+	if err != nil {
+		return work.Job{}, err
+	}
+	if in.OrgUnitID == uuid.Nil {
+		in.OrgUnitID = head.OrgUnitID
+	}
+	// Whoever teaches a course may copy it beside itself; elsewhere takes a grant.
+	if in.OrgUnitID != head.OrgUnitID || !policy.AllowsInCourse(actor, authz.CourseCreate, head.OrgUnitID, head.StaffRole) {
+		if _, tenant, err := s.allowedIn(ctx, actor, in.OrgUnitID, authz.CourseCreate); err != nil || tenant != head.TenantID {
+			if err == nil {
+				err = apperr.Invalid(apperr.Field{Path: "org_unit_id", Code: "other_tenant", Message: "A copy stays in its organisation."})
+			}
+			return work.Job{}, err
+		}
+	}
+	if len(in.Parts) == 0 {
+		in.Parts = []string{PartSettings, PartCurriculum}
+	}
+	var f apperr.Fields
+	for i, part := range in.Parts {
+		checkOneOf(&f, fmt.Sprintf("parts[%d]", i), part, PartSettings, PartCurriculum, PartStaff, PartAnnouncements)
+	}
+	checkText(&f, "code", strings.TrimSpace(in.Code), 1, MaxCode)
+	checkText(&f, "title", strings.TrimSpace(in.Title), 0, MaxTitle)
+	f.Require(in.ShiftDays == nil || in.StartsAt == nil, "starts_at", "pair", "Either starts_at or date_shift_days.")
+	if in.ShiftDays != nil {
+		f.Require(*in.ShiftDays >= -36_500 && *in.ShiftDays <= 36_500, "date_shift_days", "range", "Between -36,500 and 36,500.")
+	}
+	if err := f.Err(); err != nil {
+		return work.Job{}, err
+	}
+	in.NewID = s.NewID()
+	return s.enqueue(ctx, actor, JobCopy, in, head.TenantID)
+}
+
+func (s *Service) enqueue(ctx context.Context, actor authz.Principal, kind string, in any, tenant uuid.UUID) (work.Job, error) {
+	return inTx(ctx, s, work.ScopeOf(actor), func(ctx context.Context, tx Tx) (work.Job, error) {
+		j, err := tx.Enqueue(ctx, kind, in, work.JobOptions{TenantID: tenant})
+		if err != nil {
+			return work.Job{}, err
+		}
+		return j, tx.Audit(ctx, work.AuditEntry{Action: "job." + kind, ResourceType: "job", ResourceID: j.ID, TenantID: tenant})
+	})
+}
+
+// RunCopy makes the copy; notes say what could not be taken as it was.
+func (s *Service) RunCopy(ctx context.Context, actor authz.Principal, in CopyRequest) (TransferResult, []Note, error) {
+	policy, err := s.Authz.Policy(ctx)
+	if err != nil {
+		return TransferResult{}, nil, err
+	}
+	var out TransferResult
+	var notes []Note
+	err = s.Store.InTx(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) error {
+		done, err := s.alreadyMade(ctx, tx, in.NewID)
+		if err != nil || done != nil {
+			if done != nil {
+				out = *done
+			}
+			return err
+		}
+		src, err := s.lock(ctx, tx, policy, actor, in.SourceID, authz.CourseExport)
+		if err != nil {
+			return err
+		}
+		pkg, err := s.pack(ctx, tx, src)
+		if err != nil {
+			return err
+		}
+		pkg.Shift(shiftOf(in, src))
+		settings := DefaultSettings()
+		if slices.Contains(in.Parts, PartSettings) {
+			pkg.apply(&settings)
+		} else {
+			pkg.Completion = nil
+		}
+		if !slices.Contains(in.Parts, PartCurriculum) {
+			pkg.Modules, pkg.RequiredModules, pkg.Completion = nil, nil, nil
+		}
+		settings.Code, settings.Title = in.Code, src.Title
+		if strings.TrimSpace(in.Title) != "" {
+			settings.Title = in.Title
+		}
+		c, err := s.insertCourse(ctx, tx, policy, actor, in.OrgUnitID, src.TenantID, in.NewID, settings)
+		if err != nil {
+			return err
+		}
+		if c, notes, err = s.fill(ctx, tx, c, pkg, "copied", actor.UserID); err != nil {
+			return err
+		}
+		if err := s.copyPeople(ctx, tx, src, c, in.Parts, actor); err != nil {
+			return err
+		}
+		out = resultOf(c.ID, pkg)
+		return nil
+	})
+	return out, notes, err
+}
+
+func shiftOf(in CopyRequest, src Course) time.Duration {
+	switch {
+	case in.ShiftDays != nil:
+		return time.Duration(*in.ShiftDays) * 24 * time.Hour
+	case in.StartsAt != nil && src.StartsAt != nil:
+		return in.StartsAt.Sub(*src.StartsAt)
+	default:
+		return 0
+	}
+}
+
+func resultOf(id uuid.UUID, pkg Package) TransferResult {
+	out := TransferResult{CourseID: id, Modules: len(pkg.Modules)}
+	for _, m := range pkg.Modules {
+		out.Items += len(m.Items)
+	}
+	return out
+}
+
+// alreadyMade gives the result of an earlier run of the same job.
+func (s *Service) alreadyMade(ctx context.Context, tx Tx, id uuid.UUID) (*TransferResult, error) {
+	c, err := tx.AnyCourse(ctx, id)
+	if apperr.IsKind(err, apperr.KindNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	cur, err := tx.Curriculum(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := TransferResult{CourseID: id, Modules: len(cur.Modules)}
+	for _, m := range cur.Modules {
+		out.Items += len(m.Items)
+	}
+	return &out, nil
+}
+
+// copyPeople takes staff and announcements over; announcements become drafts.
+func (s *Service) copyPeople(ctx context.Context, tx Tx, src, dst Course, parts []string, actor authz.Principal) error {
+	if slices.Contains(parts, PartStaff) {
+		before, err := tx.Staff(ctx, dst.ID)
+		if err != nil {
+			return err
+		}
+		staff, err := tx.Staff(ctx, src.ID)
+		if err != nil {
+			return err
+		}
+		var added []StaffMember
+		for _, m := range staff {
+			if slices.ContainsFunc(before, func(x StaffMember) bool { return x.UserID == m.UserID }) {
+				continue
+			}
+			m.CourseID, m.AddedBy, m.AddedAt = dst.ID, actor.UserID, s.Now()
+			if err := tx.PutStaff(ctx, m); err != nil {
+				return err
+			}
+			added = append(added, m)
+		}
+		if len(added) > 0 {
+			if err := s.staffChanged(ctx, tx, dst, append(before, added...), added, nil, "course.staff_copy", nil); err != nil {
+				return err
+			}
+		}
+	}
+	if !slices.Contains(parts, PartAnnouncements) {
+		return nil
+	}
+	list, err := tx.ListAnnouncements(ctx, src.ID, true, page.Request{Limit: page.MaxLimit})
+	if err != nil {
+		return err
+	}
+	for _, a := range list.Items {
+		a.ID, a.CourseID, a.OrgUnitID, a.PublishAt, a.PublishedAt = s.NewID(), dst.ID, dst.OrgUnitID, nil, nil
+		a.AuthorID, a.CreatedAt, a.UpdatedAt, a.Version = actor.UserID, s.Now(), s.Now(), 1
+		if err := tx.InsertAnnouncement(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pack reads a course as a package.
+func (s *Service) pack(ctx context.Context, tx Tx, c Course) (Package, error) {
+	cur, err := tx.Curriculum(ctx, c.ID)
+	if err != nil {
+		return Package{}, err
+	}
+	bodies, err := tx.Bodies(ctx, c.ID)
+	if err != nil {
+		return Package{}, err
+	}
+	return PackageOf(c, cur, bodies), nil
+}
+
+// fill puts the curriculum of a package into a course in place of what is there.
+func (s *Service) fill(ctx context.Context, tx Tx, c Course, pkg Package, reason string, by uuid.UUID) (Course, []Note, error) {
+	if len(pkg.Modules) == 0 {
+		return c, nil, nil
+	}
+	var ids []uuid.UUID
+	for _, m := range pkg.Modules {
+		for _, i := range m.Items {
+			if i.ResourceID != nil {
+				ids = append(ids, *i.ResourceID)
+			}
+		}
+	}
+	known, err := tx.ShareResources(ctx, ids)
+	if err != nil {
+		return Course{}, nil, err
+	}
+	before, err := tx.Curriculum(ctx, c.ID)
+	if err != nil {
+		return Course{}, nil, err
+	}
+	after, keys, notes := pkg.Curriculum(c.ID, s.maker(), known, c.TenantID)
+	s.clean(&after)
+	if err := after.Check(); err != nil {
+		return Course{}, nil, err
+	}
+	if pkg.Completion != nil {
+		c.Completion = *pkg.Completion
+		c.Completion.RequiredModules = nil
+		for _, key := range pkg.RequiredModules {
+			if id, ok := keys[key]; ok {
+				c.Completion.RequiredModules = append(c.Completion.RequiredModules, id)
+			}
+		}
+		if err := checkCompletion(c.Completion, after); err != nil {
+			c.Completion = DefaultCompletion()
+			notes = append(notes, Note{Ref: "completion", Status: NoteAdjusted, Code: "completion", Message: "The completion settings did not fit and were set to the default."})
+		}
+		c.Version++
+	}
+	c, err = s.saveCurriculum(ctx, tx, c, before, after, reason, by)
+	if err != nil || pkg.Completion == nil {
+		return c, notes, err
+	}
+	return c, notes, s.emit(ctx, tx, c, func(st events.CourseState) events.Event {
+		return events.CourseUpdated{CourseState: st, Changed: []string{"completion"}}
+	})
+}
+
+// Upload is a place for a package that is too large for the API itself.
+type Upload struct {
+	ID        uuid.UUID
+	TenantID  uuid.UUID
+	OwnerID   uuid.UUID
+	Key       string
+	Filename  string
+	Size      int64
+	SHA256    string
+	CreatedAt time.Time
+}
+
+// MaxPackageBytes bounds an uploaded package.
+const MaxPackageBytes = 512 << 20
+
+// CreateUpload notes an upload; the caller then gets a signed address for it.
+func (s *Service) CreateUpload(ctx context.Context, actor authz.Principal, in Upload) (Upload, error) {
+	var f apperr.Fields
+	checkText(&f, "filename", in.Filename, 1, MaxTitle)
+	f.Require(in.Size > 0 && in.Size <= MaxPackageBytes, "size", "range", "Between 1 byte and 512 MiB.")
+	f.Require(isSHA256(in.SHA256), "sha256", "pattern", "64 hexadecimal digits in lower case.")
+	if err := f.Err(); err != nil {
+		return Upload{}, err
+	}
+	return inTx(ctx, s, work.ScopeOf(actor), func(ctx context.Context, tx Tx) (Upload, error) {
+		in.ID, in.TenantID, in.OwnerID, in.CreatedAt = s.NewID(), actor.TenantID, actor.UserID, s.Now()
+		in.Key = "course/imports/" + in.ID.String()
+		if err := tx.InsertUpload(ctx, in); err != nil {
+			return Upload{}, err
+		}
+		return in, tx.Audit(ctx, work.AuditEntry{Action: "import.upload", ResourceType: "upload", ResourceID: in.ID, TenantID: in.TenantID})
+	})
+}
+
+func isSHA256(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// ImportRequest asks for a package to become a course: a new one in an org unit, or
+// (CourseID set) the new curriculum of a draft.
+type ImportRequest struct {
+	UploadID  uuid.UUID
+	Format    string // common_cartridge, olx, or "" to find out
+	OrgUnitID uuid.UUID
+	CourseID  *uuid.UUID
+	NewID     uuid.UUID
+	Code      string
+	Title     string
+	DryRun    bool
+}
+
+// StartImport checks an import and makes its job.
+func (s *Service) StartImport(ctx context.Context, actor authz.Principal, in ImportRequest) (work.Job, error) {
+	tenant := actor.TenantID
+	if in.CourseID != nil {
+		_, head, err := s.allowed(ctx, actor, *in.CourseID, authz.CurriculumEdit)
+		if err != nil {
+			return work.Job{}, err
+		}
+		tenant = head.TenantID
+	} else {
+		if _, _, err := s.allowedIn(ctx, actor, in.OrgUnitID, authz.CourseImport); err != nil {
+			return work.Job{}, err
+		}
+		var err error
+		if _, tenant, err = s.allowedIn(ctx, actor, in.OrgUnitID, authz.CourseCreate); err != nil {
+			return work.Job{}, err
+		}
+		var f apperr.Fields
+		checkText(&f, "code", strings.TrimSpace(in.Code), 1, MaxCode)
+		if err := f.Err(); err != nil {
+			return work.Job{}, err
+		}
+	}
+	var f apperr.Fields
+	checkOneOf(&f, "format", in.Format, "", FormatCartridge, FormatOLX)
+	if err := f.Err(); err != nil {
+		return work.Job{}, err
+	}
+	if _, err := s.Upload(ctx, actor, in.UploadID); err != nil {
+		return work.Job{}, orUnknown(err, "upload_id", "unknown_upload", "No such upload of yours.")
+	}
+	in.NewID = s.NewID()
+	return s.enqueue(ctx, actor, JobImport, in, tenant)
+}
+
+// Upload is an upload of the caller.
+func (s *Service) Upload(ctx context.Context, actor authz.Principal, id uuid.UUID) (Upload, error) {
+	var u Upload
+	err := s.Store.Read(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) (err error) {
+		u, err = tx.Upload(ctx, id)
+		return err
+	})
+	if err == nil && u.OwnerID != actor.UserID {
+		return Upload{}, apperr.NotFound("upload")
+	}
+	return u, err
+}
+
+// errDryRun undoes the transaction of a dry run.
+var errDryRun = errors.New("dry run")
+
+// RunImport makes the package a course, or only tells what it would do.
+func (s *Service) RunImport(ctx context.Context, actor authz.Principal, in ImportRequest, pkg Package) (TransferResult, []Note, error) {
+	policy, err := s.Authz.Policy(ctx)
+	if err != nil {
+		return TransferResult{}, nil, err
+	}
+	var out TransferResult
+	var notes []Note
+	err = s.Store.InTx(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) error {
+		var c Course
+		var err error
+		if in.CourseID != nil {
+			if c, err = s.lock(ctx, tx, policy, actor, *in.CourseID, authz.CurriculumEdit); err != nil {
+				return err
+			}
+			if c.Status != events.CourseDraft {
+				return apperr.Conflict("course_not_draft", "A package replaces the curriculum of a draft only.")
+			}
+			pkg.Completion, pkg.RequiredModules = nil, nil
+		} else {
+			done, err := s.alreadyMade(ctx, tx, in.NewID)
+			if err != nil || done != nil {
+				if done != nil {
+					out = *done
+				}
+				return err
+			}
+			tenant, ok := policy.Tenant(in.OrgUnitID)
+			if !ok {
+				return apperr.NotFound("org unit")
+			}
+			if c, err = s.insertCourse(ctx, tx, policy, actor, in.OrgUnitID, tenant, in.NewID, importedSettings(in, pkg)); err != nil {
+				return err
+			}
+		}
+		if c, notes, err = s.fill(ctx, tx, c, pkg, "imported", actor.UserID); err != nil {
+			return err
+		}
+		if err := tx.Audit(ctx, c.audit("course.import", nil)); err != nil {
+			return err
+		}
+		out = resultOf(c.ID, pkg)
+		if out.DryRun = in.DryRun; in.DryRun {
+			out.CourseID = uuid.Nil
+			return errDryRun
+		}
+		return nil
+	})
+	if errors.Is(err, errDryRun) {
+		err = nil
+	}
+	return out, notes, err
+}
+
+func importedSettings(in ImportRequest, pkg Package) Settings {
+	settings := DefaultSettings()
+	settings.Code, settings.Title = in.Code, pkg.Title
+	if strings.TrimSpace(in.Title) != "" {
+		settings.Title = in.Title
+	}
+	if strings.TrimSpace(settings.Title) == "" {
+		settings.Title = in.Code
+	}
+	if r := []rune(settings.Title); len(r) > MaxTitle {
+		settings.Title = string(r[:MaxTitle])
+	}
+	if r := []rune(pkg.Description); len(r) <= MaxDescription {
+		settings.Description = pkg.Description
+	}
+	if languagePattern.MatchString(pkg.Language) {
+		settings.Language = pkg.Language
+	}
+	return settings
+}
+
+// ExportRequest asks for a course as a file.
+type ExportRequest struct {
+	CourseID uuid.UUID
+	Format   string
+}
+
+// StartExport checks an export and makes its job.
+func (s *Service) StartExport(ctx context.Context, actor authz.Principal, in ExportRequest) (work.Job, error) {
+	_, head, err := s.allowed(ctx, actor, in.CourseID, authz.CourseExport)
+	if err != nil {
+		return work.Job{}, err
+	}
+	var f apperr.Fields
+	checkOneOf(&f, "format", in.Format, FormatCartridge, FormatOLX)
+	if err := f.Err(); err != nil {
+		return work.Job{}, err
+	}
+	return s.enqueue(ctx, actor, JobExport, in, head.TenantID)
+}
+
+// Pack gives a course as a package to who may export it.
+func (s *Service) Pack(ctx context.Context, actor authz.Principal, id uuid.UUID) (Package, error) {
+	if _, _, err := s.allowed(ctx, actor, id, authz.CourseExport); err != nil {
+		return Package{}, err
+	}
+	var pkg Package
+	err := s.Store.Read(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) error {
+		c, err := tx.AnyCourse(ctx, id)
+		if err != nil {
+			return err
+		}
+		pkg, err = s.pack(ctx, tx, c)
+		return err
+	})
+	return pkg, err
+}
+
+// OldUploads are uploads whose day has passed; the caller deletes their objects.
+func (s *Service) OldUploads(ctx context.Context) (out []Upload, err error) {
+	err = s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		out, err = tx.OldUploads(ctx, s.Now().Add(-24*time.Hour), 100)
+		return err
+	})
+	return out, err
+}
+
+// ForgetUpload removes the note of an upload whose object is gone.
+func (s *Service) ForgetUpload(ctx context.Context, u Upload) error {
+	return s.Store.InTx(ctx, work.Tenant(u.TenantID), func(ctx context.Context, tx Tx) error { return tx.DeleteUpload(ctx, u.ID) })
+}
