@@ -9,9 +9,10 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
 
 	"lms/shared/authz"
+	"lms/shared/telemetry"
 	"lms/shared/testkit"
 	"lms/shared/web"
 )
@@ -25,9 +26,11 @@ func (d *discard) WriteHeader(int)             {}
 func bench(b *testing.B, method, path, body string) {
 	b.Helper()
 	tokens := testkit.NewTokens(b)
+	tel, err := telemetry.New(b.Context(), telemetry.Options{Service: "thing"})
+	require.NoError(b, err)
 	r := web.NewRouter(web.Options{
 		Service: "thing", Verifier: tokens.Verifier(), Authz: testkit.Policy(),
-		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Metrics: prometheus.NewRegistry(),
+		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Metrics: tel.Metrics,
 	})
 	things(r, &seen{})
 	token := "Bearer " + tokens.For(testkit.User(uuid.New(), authz.RoleInstructor))

@@ -3,61 +3,35 @@ package web
 import (
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"lms/shared/telemetry"
 )
 
 // observer writes the metrics (rate, errors, duration by route), the span and
 // the log line of each request.
 type observer struct {
-	duration   *prometheus.HistogramVec
-	inFlight   prometheus.Gauge
+	metrics    *telemetry.Metrics
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
 }
 
-// routeMetrics are a route's observers by the class of the status, resolved
-// once.
-type routeMetrics struct{ byClass [6]prometheus.Observer }
-
 func newObserver(o Options) *observer {
-	ob := &observer{tracer: o.Tracer, propagator: o.Propagator}
+	ob := &observer{metrics: o.Metrics, tracer: o.Tracer, propagator: o.Propagator}
 	if ob.propagator == nil {
 		ob.propagator = propagation.TraceContext{}
-	}
-	if o.Metrics != nil {
-		ob.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_server_request_duration_seconds", Help: "Duration of HTTP requests by route and class of status.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"method", "route", "status"})
-		ob.inFlight = prometheus.NewGauge(prometheus.GaugeOpts{Name: "http_server_requests_in_flight", Help: "HTTP requests being served."})
-		o.Metrics.MustRegister(ob.duration, ob.inFlight)
 	}
 	return ob
 }
 
-func (o *observer) route(method, path string) *routeMetrics {
-	m := &routeMetrics{}
-	if o.duration == nil {
-		return m
-	}
-	for class := range m.byClass {
-		m.byClass[class] = o.duration.WithLabelValues(method, path, strconv.Itoa(class)+"xx")
-	}
-	return m
-}
-
 // begin starts what is observed of a request; the returned function ends it.
 func (o *observer) begin(x *exchange, req *http.Request) func() {
-	if o.inFlight != nil {
-		o.inFlight.Inc()
-	}
+	o.metrics.InFlight(1)
 	if len(req.Header["Traceparent"]) > 0 {
 		x.ctx.Context = o.propagator.Extract(x.ctx.Context, propagation.HeaderCarrier(req.Header))
 	}
@@ -70,9 +44,7 @@ func (o *observer) begin(x *exchange, req *http.Request) func() {
 
 func (o *observer) end(x *exchange, span trace.Span) {
 	took := time.Since(x.start)
-	if o.inFlight != nil {
-		o.inFlight.Dec()
-	}
+	o.metrics.InFlight(-1)
 	status := x.status
 	switch {
 	case x.gone:
@@ -80,17 +52,20 @@ func (o *observer) end(x *exchange, span trace.Span) {
 	case status == 0:
 		status = http.StatusOK // net/http answers so when nothing was written
 	}
-	if x.route != nil && status < 600 {
-		if m := x.route.metrics.byClass[status/100]; m != nil {
-			m.Observe(took.Seconds())
-		}
-	} else if o.duration != nil {
-		o.duration.WithLabelValues(x.req.Method, "none", strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
-	}
+	o.metrics.Request(x.pattern(), knownMethod(x.req.Method), status, took)
 	if span != nil {
 		o.endSpan(x, span, status)
 	}
 	x.log(status, took)
+}
+
+// knownMethod bounds the label: a client may send any word as the method.
+func knownMethod(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
 }
 
 func (o *observer) endSpan(x *exchange, span trace.Span, status int) {

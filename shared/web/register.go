@@ -44,7 +44,6 @@ type route struct {
 	json    bool            // the body is JSON and checked strictly
 	accepts []string        // media types of the body
 	query   map[string]bool // known query parameters; true: may repeat
-	metrics *routeMetrics
 }
 
 const defaultMaxBody = 1 << 20

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,13 +16,13 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"lms/shared/apperr"
 	"lms/shared/authn"
 	"lms/shared/authz"
+	"lms/shared/telemetry"
 )
 
 // Verifier says who a raw access token stands for; *authn.Verifier is one.
@@ -42,7 +41,7 @@ type Options struct {
 	Authz    authz.Source
 	AppToken string // APP_API_TOKEN: what daprd sends with every delivery
 
-	Metrics    prometheus.Registerer         // nil: none
+	Metrics    *telemetry.Metrics            // nil: none
 	Tracer     trace.Tracer                  // nil: no spans
 	Propagator propagation.TextMapPropagator // W3C trace context if nil
 
@@ -267,7 +266,6 @@ func (a adapter) ServeHTTP(w http.ResponseWriter, req *http.Request) { a.r.Serve
 
 func (r *Router) mount(rt *route, handler func(*exchange)) {
 	r.routes = append(r.routes, rt)
-	rt.metrics = r.obs.route(rt.Method, rt.Path)
 	r.mux.MethodFunc(rt.Method, rt.Path, func(w http.ResponseWriter, _ *http.Request) {
 		x, ok := w.(*exchange)
 		if !ok {
@@ -276,13 +274,4 @@ func (r *Router) mount(rt *route, handler func(*exchange)) {
 		x.route = rt
 		x.serve(handler)
 	})
-}
-
-// find is used by tests of the package and by CheckRoutes.
-func (r *Router) find(id string) *route {
-	i := slices.IndexFunc(r.routes, func(rt *route) bool { return rt.ID == id })
-	if i < 0 {
-		return nil
-	}
-	return r.routes[i]
 }
