@@ -6,6 +6,8 @@ require (
 	github.com/dapr/components-contrib v1.18.4
 	github.com/dapr/dapr v1.18.0
 	github.com/dapr/kit v0.18.2
+	github.com/stretchr/testify v1.12.1
+	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
 	go.opencensus.io v0.24.0
 	go.uber.org/automaxprocs v1.6.0
 )
@@ -165,9 +167,10 @@ require (
 	github.com/spf13/pflag v1.0.6 // indirect
 	github.com/spiffe/go-spiffe/v2 v2.6.0 // indirect
 	github.com/stoewer/go-strcase v1.3.0 // indirect
-	github.com/stretchr/testify v1.12.1 // indirect
 	github.com/tidwall/transform v0.0.0-20201103190739-32f242e2dbde // indirect
 	github.com/tmc/langchaingo v0.1.15-0.20251029190607-e35755df7084 // indirect
+	github.com/twmb/franz-go v1.22.2 // indirect
+	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
 	github.com/vmware/vmware-go-kcl-v2 v1.0.0 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 	github.com/xdg-go/pbkdf2 v1.0.0 // indirect
@@ -228,8 +231,8 @@ require (
 	sigs.k8s.io/yaml v1.4.0 // indirect
 )
 
-// dapr v1.18.0 names components-contrib v1.18.0, which is never published as a
-// release of its own line; 1.18.4 carries the Kafka and Redis fixes we rely on.
+// The newest patch release of the components' 1.18 line, and only that one: dapr
+// v1.18.0 itself asks for v1.18.0.
 exclude github.com/dapr/components-contrib v1.18.0
 
 // The replace lines of dapr's own go.mod: they do not apply to a module that
