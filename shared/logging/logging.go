@@ -59,7 +59,7 @@ type contextHandler struct{ slog.Handler }
 
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 	a := work.ActorFrom(ctx)
-	if a.RequestID != "" {
+	if a.RequestID != "" && !has(r, "request_id") {
 		r.AddAttrs(slog.String("request_id", a.RequestID))
 	}
 	if a.Principal.UserID != uuid.Nil {
@@ -72,6 +72,15 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()))
 	}
 	return h.Handler.Handle(ctx, r)
+}
+
+// has saves a line that brings its own from naming the key twice.
+func has(r slog.Record, key string) (found bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		found = a.Key == key
+		return !found
+	})
+	return found
 }
 
 func (h contextHandler) WithAttrs(as []slog.Attr) slog.Handler {

@@ -20,9 +20,9 @@ type Metrics struct {
 	outboxSent    *prometheus.CounterVec
 	inboxEvents   *prometheus.CounterVec
 	inboxLag      *prometheus.HistogramVec
-	jobs          *prometheus.CounterVec
 	loopFailures  *prometheus.CounterVec
-	policyAge     prometheus.Gauge
+	deadLetters   prometheus.Gauge
+	parkedCalls   prometheus.Gauge
 	registry      prometheus.Registerer
 }
 
@@ -45,15 +45,15 @@ func newMetrics(reg *prometheus.Registry) *Metrics {
 		outboxPending: gauge("outbox_pending", "Outbox rows not yet delivered, by kind.", "kind"),
 		outboxOldest:  gauge("outbox_oldest_seconds", "Age of the oldest undelivered outbox row, by kind.", "kind"),
 		outboxSent:    counter("outbox_total", "Outbox deliveries, by kind and result.", "kind", "result"),
-		inboxEvents:   counter("inbox_events_total", "Events received, by handler and result: applied, duplicate, stale, dead, retried.", "handler", "result"),
+		inboxEvents:   counter("inbox_events_total", "Events received, by handler and result: applied, duplicate, dead, repaired.", "handler", "result"),
 		inboxLag:      histogram("inbox_lag_seconds", "From the event's time to its effect, by handler.", "handler"),
-		jobs:          counter("jobs_total", "Background jobs ended, by kind and state.", "kind", "state"),
 		loopFailures:  counter("loop_failures_total", "Failed rounds of background loops.", "loop"),
-		policyAge:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "lms_policy_age_seconds", Help: "Age of the authorization snapshot."}),
+		deadLetters:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "lms_dead_letters", Help: "Events that could not be applied and wait for an operator."}),
+		parkedCalls:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "lms_outbox_parked_calls", Help: "Reliable calls that failed for good and wait for an operator."}),
 		registry:      reg,
 	}
 	reg.MustRegister(m.requests, m.inFlight, m.daprCalls, m.breakerOpen, m.outboxPending, m.outboxOldest, m.outboxSent,
-		m.inboxEvents, m.inboxLag, m.jobs, m.loopFailures, m.policyAge)
+		m.inboxEvents, m.inboxLag, m.loopFailures, m.deadLetters, m.parkedCalls)
 	return m
 }
 
@@ -114,8 +114,8 @@ func (m *Metrics) OutboxSent(kind, result string, n int) {
 	}
 }
 
-// Inbox notes n received events. result is applied, duplicate, stale, dead or
-// retried.
+// Inbox notes n received events. result is applied, duplicate, dead or
+// repaired (fetched from the producer; handler is then the stream).
 func (m *Metrics) Inbox(handler, result string, n int) {
 	if m != nil {
 		m.inboxEvents.WithLabelValues(handler, result).Add(float64(n))
@@ -129,13 +129,6 @@ func (m *Metrics) InboxLag(handler string, lag time.Duration) {
 	}
 }
 
-// JobEnded notes a background job's end.
-func (m *Metrics) JobEnded(kind, state string) {
-	if m != nil {
-		m.jobs.WithLabelValues(kind, state).Inc()
-	}
-}
-
 // LoopFailed notes a failed round of a background loop.
 func (m *Metrics) LoopFailed(loop string) {
 	if m != nil {
@@ -143,9 +136,10 @@ func (m *Metrics) LoopFailed(loop string) {
 	}
 }
 
-// PolicyAge notes how old the authorization snapshot is.
-func (m *Metrics) PolicyAge(age time.Duration) {
+// Waiting notes what waits for an operator.
+func (m *Metrics) Waiting(deadLetters, parkedCalls int64) {
 	if m != nil {
-		m.policyAge.Set(age.Seconds())
+		m.deadLetters.Set(float64(deadLetters))
+		m.parkedCalls.Set(float64(parkedCalls))
 	}
 }

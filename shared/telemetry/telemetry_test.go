@@ -60,9 +60,8 @@ func TestMetricsAreServed(t *testing.T) {
 	m.OutboxSent("event", "ok", 2)
 	m.Inbox("course-copy", "duplicate", 4)
 	m.InboxLag("course-copy", time.Second)
-	m.JobEnded("import-users", "succeeded")
 	m.LoopFailed("sweep")
-	m.PolicyAge(time.Second)
+	m.Waiting(6, 7)
 	m.Register(telemetry.NewPoolCollector(func() pool { return pool{} }))
 
 	rec := httptest.NewRecorder()
@@ -72,8 +71,8 @@ func TestMetricsAreServed(t *testing.T) {
 		"lms_http_requests_in_flight 1", `lms_dapr_call_seconds_count{kind="invoke",result="ok",target="user"} 1`,
 		`lms_dapr_breaker_open{target="user"} 1`, `lms_outbox_pending{kind="event"} 3`, `lms_outbox_oldest_seconds{kind="event"} 2`,
 		`lms_outbox_total{kind="event",result="ok"} 2`, `lms_inbox_events_total{handler="course-copy",result="duplicate"} 4`,
-		`lms_inbox_lag_seconds_count{handler="course-copy"} 1`, `lms_jobs_total{kind="import-users",state="succeeded"} 1`,
-		`lms_loop_failures_total{loop="sweep"} 1`, "lms_policy_age_seconds 1",
+		`lms_inbox_lag_seconds_count{handler="course-copy"} 1`,
+		`lms_loop_failures_total{loop="sweep"} 1`, "lms_dead_letters 6", "lms_outbox_parked_calls 7",
 		`lms_db_pool_connections{state="acquired"} 2`, "lms_db_pool_waits_total 5", "go_goroutines",
 	} {
 		require.Contains(t, rec.Body.String(), line)

@@ -1,0 +1,131 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lms/shared/authn"
+	"lms/shared/authz"
+	"lms/shared/config"
+	"lms/shared/dapr"
+	"lms/shared/inbox"
+	"lms/shared/jobs"
+	"lms/shared/objects"
+	"lms/shared/outbox"
+	"lms/shared/pg"
+	"lms/shared/policy"
+	"lms/shared/telemetry"
+	"lms/shared/web"
+)
+
+// Kit is what a service is built from. DB, Outbox, Inbox and Jobs are nil
+// without LMS_DATABASE_URL, Objects without LMS_OBJECTS_URL.
+type Kit struct {
+	Name      string // the app id
+	Addr      string // where it listens; bound before Build
+	Config    Config
+	Log       *slog.Logger
+	Telemetry *telemetry.Telemetry
+	Metrics   *telemetry.Metrics
+	Now       func() time.Time
+	NewID     func() uuid.UUID
+	DB        *pg.DB
+	Dapr      *dapr.Client
+	Authz     authz.Source
+	Verifier  *authn.Verifier
+	Outbox    *outbox.Outbox
+	Inbox     *inbox.Inbox
+	Jobs      *jobs.Runner
+	Objects   *objects.Store
+	Web       *web.Router
+
+	env      config.Env
+	known    []string // names of variables that were loaded
+	settings []any    // for the log
+	policy   *policy.Cache
+	tokens   dapr.TokenSource
+	forget   func(token string)
+	loops    *loops
+	ready    *readiness
+	draining chan struct{}
+}
+
+// LoadConfig loads the service's own settings, LMS_<SERVICE>_…, into a struct;
+// see package config for its tags.
+func (k *Kit) LoadConfig(into any) error {
+	p := servicePrefix(k.Name)
+	names, err := config.Names(p, into)
+	if err != nil {
+		return err
+	}
+	k.known = append(k.known, names...)
+	if err := k.env.Load(p, into); err != nil {
+		return err
+	}
+	k.settings = append(k.settings, configAttrs(p, into)...)
+	return nil
+}
+
+// UseAuthz replaces the policy that is fetched from user: for user itself, and
+// for tests.
+func (k *Kit) UseAuthz(s authz.Source) {
+	k.Authz, k.policy = s, nil
+	k.Web.SetAuthz(s)
+}
+
+// UseVerifier replaces the verifier with keys from auth: for auth itself, and
+// for tests.
+func (k *Kit) UseVerifier(v *authn.Verifier) {
+	k.Verifier = v
+	k.Web.SetVerifier(v)
+}
+
+// UseTokens replaces the service token from auth: for auth itself, and for
+// tests.
+func (k *Kit) UseTokens(s dapr.TokenSource) {
+	k.tokens, k.forget = s, func(string) {}
+}
+
+// Draining is closed when the service begins to stop: long-lived answers
+// (server-sent events) then end.
+func (k *Kit) Draining() <-chan struct{} { return k.draining }
+
+// Go runs fn in the background from the time the service serves until it stops,
+// when ctx ends and fn is waited for. When fn fails or panics it is started
+// again after a second; when it returns nil it is done.
+func (k *Kit) Go(name string, fn func(ctx context.Context) error) { k.loops.add(name, fn) }
+
+// Every runs fn again and again with a pause of d. With a database only one
+// replica runs it at a time: the others skip the round.
+func (k *Kit) Every(name string, d time.Duration, fn func(ctx context.Context) error) {
+	if k.DB != nil {
+		fn = k.alone(name, fn)
+	}
+	k.loops.add(name, k.loops.periodic(name, d, fn))
+}
+
+// Ready adds a check to /readyz. A check that is not essential is reported, but
+// keeps the service ready.
+func (k *Kit) Ready(name string, essential bool, check func(ctx context.Context) error) {
+	k.ready.add(name, essential, check)
+}
+
+// Requires names components that the sidecar must have loaded before the
+// service is ready.
+func (k *Kit) Requires(components ...string) {
+	k.ready.components = append(k.ready.components, components...)
+}
+
+var errNotBuilt = errors.New("the service has no database (LMS_DATABASE_URL is not set)")
+
+// NeedsDatabase is an error if the service was started without one.
+func (k *Kit) NeedsDatabase() error {
+	if k.DB == nil {
+		return errNotBuilt
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"lms/shared/authn"
+	"lms/shared/authz"
+	"lms/shared/contracts/internalapi"
+	"lms/shared/dapr"
+	"lms/shared/outbox"
+	"lms/shared/policy"
+)
+
+// carrier is what the outbox and the inbox need of the sidecar.
+type carrier struct{ dapr *dapr.Client }
+
+// callTimeout bounds one delivery of a reliable call.
+const callTimeout = 10 * time.Second
+
+// PublishBulk implements outbox.Transport.
+func (c carrier) PublishBulk(ctx context.Context, component, topic string, messages []outbox.Message) ([]string, error) {
+	ms := make([]dapr.Message, len(messages))
+	for i, m := range messages {
+		ms[i] = dapr.Message{Key: m.Key, Data: m.Body}
+	}
+	failed := c.dapr.PublishBulk(ctx, component, topic, ms)
+	if len(failed) == len(ms) && len(ms) > 0 {
+		return nil, failed[0]
+	}
+	ids := make([]string, 0, len(failed))
+	for i := range failed {
+		ids = append(ids, messages[i].ID)
+	}
+	return ids, nil
+}
+
+// Call implements outbox.Transport. The outbox repeats it, so the client must
+// not.
+func (c carrier) Call(ctx context.Context, app, path string, body []byte) ([]byte, error) {
+	var reply []byte
+	_, err := c.dapr.Invoke(ctx, dapr.Call{App: app, Method: http.MethodPost, Path: path, Body: body, Out: &reply, Timeout: callTimeout})
+	return reply, err
+}
+
+// Send implements outbox.Transport.
+func (c carrier) Send(ctx context.Context, binding string, data []byte, metadata map[string]string) error {
+	_, err := c.dapr.InvokeBinding(ctx, binding, "create", data, metadata)
+	return err
+}
+
+type items[T any] struct {
+	Items []T `json:"items"`
+}
+
+// Heads implements inbox.Producers.
+func (c carrier) Heads(ctx context.Context, app string) ([]outbox.Head, error) {
+	var out items[outbox.Head]
+	_, err := c.dapr.Invoke(ctx, dapr.Call{App: app, Path: internalapi.PathEventHeads, Out: &out})
+	return out.Items, err
+}
+
+// Kept implements inbox.Producers.
+func (c carrier) Kept(ctx context.Context, app, stream string, from, to int64, limit int) ([]json.RawMessage, error) {
+	var out items[json.RawMessage]
+	_, err := c.dapr.Invoke(ctx, dapr.Call{App: app, Path: internalapi.PathEvents, Out: &out, Timeout: callTimeout, Query: url.Values{
+		"stream": {stream}, "from": {strconv.FormatInt(from, 10)}, "to": {strconv.FormatInt(to, 10)}, "limit": {strconv.Itoa(limit)},
+	}})
+	return out.Items, err
+}
+
+// jwksStore is the second level of the key set: a service that starts while
+// auth is away finds the keys there.
+const (
+	jwksStore = "cache"
+	jwksKey   = "jwks"
+)
+
+func newVerifier(c *dapr.Client, issuer string) *authn.Verifier {
+	return authn.NewVerifier(authn.Config{
+		Issuer: issuer,
+		FetchJWKS: func(ctx context.Context) (raw []byte, err error) {
+			_, err = c.Invoke(ctx, dapr.Call{App: "auth", Path: internalapi.PathJWKS, Anonymous: true, Out: &raw})
+			return raw, err
+		},
+		LoadJWKS: func(ctx context.Context) ([]byte, error) {
+			s, err := c.GetState(ctx, jwksStore, jwksKey)
+			if err == nil && !s.Exists() {
+				err = errors.New("no key set was kept")
+			}
+			return s.Value, err
+		},
+		SaveJWKS: func(ctx context.Context, raw []byte) error {
+			return c.SaveState(ctx, jwksStore, jwksKey, raw, dapr.SaveOptions{TTL: 24 * time.Hour})
+		},
+	})
+}
+
+// fetchSnapshot asks user for roles and org units.
+func fetchSnapshot(c *dapr.Client) policy.Fetch {
+	return func(ctx context.Context, etag string) (policy.Answer, error) {
+		call := dapr.Call{App: "user", Path: internalapi.PathAuthzSnapshot, Header: http.Header{}}
+		if etag != "" {
+			call.Header.Set("If-None-Match", etag)
+		}
+		var header http.Header
+		var snapshot authz.Snapshot
+		call.Out, call.OutHeader = &snapshot, &header
+		status, err := c.Invoke(ctx, call)
+		return policy.Answer{NotModified: status == http.StatusNotModified, ETag: header.Get("ETag"), Snapshot: snapshot}, err
+	}
+}
+
+// fetchToken proves to auth who this service is.
+func fetchToken(c *dapr.Client, name, secret string) func(ctx context.Context) (string, time.Time, error) {
+	return func(ctx context.Context) (string, time.Time, error) {
+		proof := secret
+		if proof == "" {
+			var err error
+			if proof, err = c.Secret(ctx, "service-"+name); err != nil {
+				return "", time.Time{}, fmt.Errorf("own secret: %w", err)
+			}
+		}
+		asked := time.Now()
+		var token internalapi.ServiceToken
+		_, err := c.Invoke(ctx, dapr.Call{
+			App: "auth", Method: http.MethodPost, Path: internalapi.PathServiceTokens, Anonymous: true, Idempotent: true,
+			Body: internalapi.ServiceTokenRequest{Service: name, Secret: proof}, Out: &token,
+		})
+		return token.AccessToken, asked.Add(time.Duration(token.ExpiresIn) * time.Second), err
+	}
+}
