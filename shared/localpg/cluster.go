@@ -155,7 +155,7 @@ func (h home) arguments(o Options, port int) []string {
 		settings = append(settings, "fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=512MB")
 	} else {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off",
-			"max_wal_size=2GB", "checkpoint_timeout=30min", "autovacuum_naptime=5min")
+			"max_wal_size=512MB", "checkpoint_timeout=30min", "autovacuum_naptime=5min")
 	}
 	args := []string{"-D", h.cluster()}
 	for _, s := range settings {
