@@ -63,7 +63,7 @@ func (k *Kit) receiveCall(w http.ResponseWriter, r *http.Request) error {
 type keptInput struct {
 	Stream string `query:"stream" required:"true"`
 	From   int64  `query:"from" minimum:"1" default:"1"`
-	To     int64  `query:"to" default:"9223372036854775807"`
+	To     int64  `query:"to" default:"9007199254740991"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"500"`
 }
 
