@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	sdk "github.com/dapr/go-sdk/client"
@@ -101,9 +102,13 @@ func (c *Client) DeleteState(ctx context.Context, store, key, etag string) error
 // guarded makes a conflict of the two ways a sidecar says that an ETag is not
 // the stored one: it differs, or is not even one of this store's form.
 func guarded(etag string, err error) error {
-	switch code := grpcCode(err); {
-	case code == codes.Aborted, code == codes.InvalidArgument && etag != "":
+	switch grpcCode(err) {
+	case codes.Aborted:
 		return mismatch(err)
+	case codes.InvalidArgument: // also said of a store that does not exist
+		if etag != "" && strings.Contains(strings.ToLower(err.Error()), "etag") {
+			return mismatch(err)
+		}
 	}
 	return err
 }
