@@ -249,9 +249,11 @@ func idOrEmpty(id uuid.UUID) string {
 
 // clientIP is the address behind the request: what our gateway says when it is
 // the gateway that calls, else the peer. daprd appends its own address to
-// X-Forwarded-For, so the first one is the gateway's word.
+// X-Forwarded-For, so the first one is the gateway's word. daprd also adds the
+// caller's name, and keeps one that the caller wrote itself beside it: two
+// names are one lie.
 func (r *Router) clientIP(req *http.Request) string {
-	if req.Header.Get(headerCallerApp) == gatewayApp && r.hasAppToken(req) {
+	if by := req.Header[headerCallerApp]; len(by) == 1 && by[0] == gatewayApp && r.hasAppToken(req) {
 		first, _, _ := strings.Cut(req.Header.Get("X-Forwarded-For"), ",")
 		if ip := net.ParseIP(strings.TrimSpace(first)); ip != nil {
 			return ip.String()

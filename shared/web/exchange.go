@@ -20,6 +20,7 @@ type exchange struct {
 	route   *route
 	ctx     exchangeCtx
 	chi     chi.Context
+	label   string // the pattern of what the front serves
 	id      string
 	actor   work.Actor
 	start   time.Time
@@ -97,10 +98,13 @@ func SetCookie(ctx context.Context, c *http.Cookie) {
 }
 
 func (x *exchange) pattern() string {
-	if x.route == nil {
-		return "none"
+	switch {
+	case x.route != nil:
+		return x.route.Path
+	case x.label != "":
+		return x.label
 	}
-	return x.route.Path
+	return "none"
 }
 
 // Header implements http.ResponseWriter.

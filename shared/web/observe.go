@@ -32,7 +32,7 @@ func newObserver(o Options) *observer {
 // begin starts what is observed of a request; the returned function ends it.
 func (o *observer) begin(x *exchange, req *http.Request) func() {
 	o.metrics.InFlight(1)
-	if len(req.Header["Traceparent"]) > 0 {
+	if len(req.Header["Traceparent"]) > 0 && !x.router.outside {
 		x.ctx.Context = o.propagator.Extract(x.ctx.Context, propagation.HeaderCarrier(req.Header))
 	}
 	var span trace.Span
@@ -102,7 +102,7 @@ func (x *exchange) log(status int, took time.Duration) {
 	} else if !p.Anonymous() {
 		attrs = append(attrs, slog.String("user_id", p.UserID.String()))
 	}
-	if x.route == nil {
+	if x.route == nil && x.label == "" {
 		attrs = append(attrs, slog.String("path", truncate(x.req.URL.EscapedPath(), 200)))
 	}
 	x.router.log.LogAttrs(&x.ctx, level, "http request", attrs...)

@@ -160,7 +160,13 @@ func (x *exchange) writeProblem(p *Problem) {
 // WriteError answers a request with the problem document of err: for handlers
 // that are no operation of a Router (the gateway's own).
 func WriteError(w http.ResponseWriter, r *http.Request, requestID string, err error) {
-	p := NewProblem(apperr.From(err))
+	var p *Problem
+	if given := (*Problem)(nil); errors.As(err, &given) {
+		c := *given
+		p = &c
+	} else {
+		p = NewProblem(apperr.From(err))
+	}
 	p.RequestID, p.Instance = requestID, r.URL.EscapedPath()
 	b, merr := json.Marshal(p)
 	if merr != nil {

@@ -60,6 +60,8 @@ type Router struct {
 	timeout  time.Duration
 
 	mux      *chi.Mux
+	handler  http.Handler // mux, or what stands before it
+	outside  bool         // clients reach it directly
 	public   huma.API
 	internal huma.API
 	pending  *route // between huma.Register and the adapter
@@ -94,6 +96,7 @@ func NewRouter(o Options) *Router {
 	}
 	r.public = r.newAPI(o, false)
 	r.internal = r.newAPI(o, true)
+	r.handler = r.mux
 	r.mux.NotFound(r.unrouted(errNotFound))
 	r.mux.MethodNotAllowed(r.unrouted(errMethod))
 	return r
@@ -144,6 +147,23 @@ func (r *Router) Walk(fn func(method, path string) error) error {
 	})
 }
 
+// Front puts a handler before all routes, which decides what reaches them: for
+// the gateway, whose port is open to everybody. Such requests have an id, a
+// recovery, metrics and a log line, and nothing else of the kit unless they go
+// on to a route; a trace that a client claims to be part of is not taken up.
+// Before serving only.
+func (r *Router) Front(wrap func(routes http.Handler) http.Handler) {
+	r.handler, r.outside = wrap(r.mux), true
+}
+
+// Annotate names the route and the caller of a request that the front serves
+// itself, for metrics and the log. The pattern must be one of few.
+func Annotate(ctx context.Context, pattern string, p authz.Principal) {
+	if x := exchangeFrom(ctx); x != nil {
+		x.label, x.actor.Principal = pattern, p
+	}
+}
+
 // Service is the app id.
 func (r *Router) Service() string { return r.service }
 
@@ -169,7 +189,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			panic(p)
 		}
 	}()
-	r.mux.ServeHTTP(x, x.req)
+	r.handler.ServeHTTP(x, x.req)
 }
 
 // recovered logs a panic and answers 500. It returns what has to be thrown

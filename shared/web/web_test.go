@@ -528,3 +528,36 @@ func TestRegisterRefusesWhatIsIncomplete(t *testing.T) {
 	web.Register(r, ok, h)
 	require.Panics(t, func() { web.Register(r, ok, h) }, "an id twice")
 }
+
+func TestFrontDecidesWhatReachesTheRoutes(t *testing.T) {
+	t.Parallel()
+	r, c, _, l := fixture(t)
+	r.Front(func(routes http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Path == "/healthz" {
+				routes.ServeHTTP(w, req)
+				return
+			}
+			web.Annotate(req.Context(), "/front/*", testkit.User(uuid.New()))
+			web.WriteError(w, req, web.RequestID(req.Context()), apperr.NotFound("page"))
+		})
+	})
+	c.GET("/healthz").Expect(200)
+	c.GET("/api/v1/things").Expect(404)
+	require.Contains(t, l.String(), `"route":"/front/*"`)
+	require.Contains(t, l.String(), `"user_id"`)
+}
+
+func TestTwoCallerNamesAreNoGateway(t *testing.T) {
+	t.Parallel()
+	r, _, s, _ := fixture(t)
+	tokens := testkit.NewTokens(t)
+	r.SetVerifier(tokens.Verifier())
+	req := httptest.NewRequestWithContext(t.Context(), "POST", "/api/v1/leave", nil)
+	req.Header["Dapr-Caller-App-Id"] = []string{"gateway", "course"}
+	req.Header.Set("Dapr-Api-Token", "app-secret")
+	req.Header.Set("X-Forwarded-For", "203.0.113.9")
+	req.Header.Set("Authorization", "Bearer "+tokens.For(testkit.User(uuid.New())))
+	r.ServeHTTP(httptest.NewRecorder(), req)
+	require.Equal(t, "192.0.2.1", s.actor.IP)
+}
