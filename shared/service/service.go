@@ -238,6 +238,7 @@ func notThereYet(err error) bool {
 // mount adds the kit's own routes, checks and loops, once the service has
 // registered its own.
 func (k *Kit) mount() {
+	k.Web.ServeOpenAPI()
 	k.Web.Handle(http.MethodGet, "/healthz", web.System(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n") // the prober has gone: nobody is left to tell
 	}))
