@@ -40,12 +40,6 @@ select s, range_agg(int8range(n, n + 1)), $3 from unnest($1::text[], $2::bigint[
 on conflict (stream) do update set seen = stream_position.seen + excluded.seen, updated_at = excluded.updated_at`
 )
 
-// outcome of one event of a batch; nil is success.
-type outcome struct {
-	event Event
-	err   error
-}
-
 // Apply gives events to all handlers that want them: first all in one
 // transaction, and if that fails each on its own, so that one bad event holds
 // up no other. Permanent failures become dead letters and count as success.

@@ -1,0 +1,191 @@
+// Package system starts the whole product for tests: the same binaries, the
+// same command and the same sidecars that `make run` starts, in a folder and on
+// a port of their own.
+package system
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// startLimit is how long a start may take on a busy machine with everything
+// built.
+const startLimit = 3 * time.Minute
+
+// Process is one line of `lms status --json`.
+type Process struct {
+	Service string         `json:"service"`
+	Kind    string         `json:"kind"` // service, sidecar, broker, database
+	PID     int            `json:"pid"`
+	State   string         `json:"state"`
+	Ports   map[string]int `json:"ports"`
+	PSS     int64          `json:"pss"`
+	RSS     int64          `json:"rss"`
+}
+
+// Status is the answer of `lms status --json`.
+type Status struct {
+	Processes []Process `json:"processes"`
+	Ready     bool      `json:"ready"`
+}
+
+// System is a running installation.
+type System struct {
+	Home string
+	URL  string // of the gateway, without a slash at the end
+
+	root string
+	t    testing.TB
+}
+
+// Root is the top of the repository.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	require.NoError(t, err)
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "tye.yaml")); err == nil {
+			return dir
+		}
+	}
+	require.Fail(t, "the repository's top was not found")
+	return ""
+}
+
+// Start starts an installation and stops it when the test ends. Binaries are
+// those of .lms/bin in the repository, which `make test` has built.
+func Start(t testing.TB, args ...string) *System {
+	t.Helper()
+	s := &System{Home: t.TempDir(), URL: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), root: Root(t), t: t}
+	s.Up(t, args...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			s.keepLogs(t)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		out, err := s.command(ctx, "down").CombinedOutput()
+		require.NoError(t, err, "lms down: %s", out)
+	})
+	return s
+}
+
+// Up runs `lms up --detach`, which returns when the gateway is ready.
+func (s *System) Up(t testing.TB, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	addr := s.URL[len("http://"):]
+	out, err := s.command(ctx, append([]string{"up", "--detach", "--listen", addr}, args...)...).CombinedOutput()
+	require.NoError(t, err, "lms up: %s", out)
+}
+
+// Lms runs `lms` with arguments in this installation and returns what it
+// printed on standard output.
+func (s *System) Lms(t testing.TB, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var out, diagnostics bytes.Buffer
+	cmd := s.command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = &out, &diagnostics
+	require.NoError(t, cmd.Run(), "lms %v: %s%s", args, out.String(), diagnostics.String())
+	return out.String()
+}
+
+func (s *System) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.root, ".lms", "bin", "lms"), args...)
+	cmd.Dir = s.root
+	cmd.Env = append(os.Environ(), "LMS_HOME="+s.Home)
+	return cmd
+}
+
+// Status reads the processes.
+func (s *System) Status(t testing.TB) Status {
+	t.Helper()
+	var st Status
+	require.NoError(t, json.Unmarshal([]byte(s.Lms(t, "status", "--json")), &st))
+	return st
+}
+
+// Process finds one process.
+func (s *System) Process(t testing.TB, service, kind string) Process {
+	t.Helper()
+	for _, p := range s.Status(t).Processes {
+		if p.Service == service && p.Kind == kind {
+			return p
+		}
+	}
+	require.Fail(t, "no process "+service+" "+kind)
+	return Process{}
+}
+
+// Kill sends SIGKILL to one process of the installation.
+func (s *System) Kill(t testing.TB, service, kind string) {
+	t.Helper()
+	p := s.Process(t, service, kind)
+	if p.PID <= 0 {
+		return // just being started again
+	}
+	if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		require.NoError(t, err)
+	}
+}
+
+// Pause stops a process with SIGSTOP until the returned function is called.
+func (s *System) Pause(t testing.TB, service, kind string) (resume func()) {
+	t.Helper()
+	pid := s.Process(t, service, kind).PID
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	return func() { require.NoError(t, syscall.Kill(pid, syscall.SIGCONT)) }
+}
+
+// AwaitReady waits until the gateway says that everything is up.
+func (s *System) AwaitReady(t testing.TB) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		res, err := http.Get(s.URL + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = res.Body.Close() }()
+		_, _ = io.Copy(io.Discard, res.Body)
+		return res.StatusCode == http.StatusOK
+	}, time.Minute, 50*time.Millisecond, "the system is ready again")
+}
+
+// keepLogs copies the processes' logs to where they outlive the test's folder.
+func (s *System) keepLogs(t testing.TB) {
+	dir := filepath.Join(s.root, ".lms", "failed", filepath.Base(t.Name()))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Logf("logs not kept: %v", err)
+		return
+	}
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(s.Home, "logs"))); err != nil {
+		t.Logf("logs not kept: %v", err)
+		return
+	}
+	t.Logf("logs are in %s", dir)
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().(*net.TCPAddr).Port
+}
