@@ -59,15 +59,10 @@ func (p *Problem) GetStatus() int { return p.Status }
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return problemType }
 
-// GetHeaders implements huma.HeadersError.
-func (p *Problem) GetHeaders() http.Header {
-	h := http.Header{}
-	p.setHeaders(h)
-	return h
-}
-
+// setHeaders sets what goes with the status. A challenge that a handler has set
+// itself stays.
 func (p *Problem) setHeaders(h http.Header) {
-	if p.Status == http.StatusUnauthorized {
+	if p.Status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
 		challenge := `Bearer realm="lms"`
 		if p.Code == "invalid_token" || p.Code == "token_expired" || p.Code == "session_ended" {
 			challenge += `, error="invalid_token"`
@@ -116,6 +111,13 @@ func (x *exchange) problem(ctx context.Context, err error) *Problem {
 		x.router.log.LogAttrs(ctx, slog.LevelWarn, "request could not be served", x.failure(err)...)
 	}
 	return x.place(NewProblem(e))
+}
+
+// refuse is problem for an operation, whose answer huma writes.
+func (x *exchange) refuse(ctx context.Context, err error) error {
+	p := x.problem(ctx, err)
+	p.setHeaders(x.Header())
+	return p
 }
 
 func (x *exchange) failure(err error) []slog.Attr {

@@ -102,12 +102,12 @@ func Register[In, Out any](r *Router, op Op, fn func(context.Context, *In) (*Out
 		x := exchangeFrom(ctx)
 		if p, ok := any(in).(preconditioned); ok {
 			if err := p.precondition(); err != nil {
-				return nil, x.problem(ctx, err)
+				return nil, x.refuse(ctx, err)
 			}
 		}
 		out, err := fn(ctx, in)
 		if err != nil {
-			return nil, x.problem(ctx, err)
+			return nil, x.refuse(ctx, err)
 		}
 		if out == nil {
 			return nil, nil //nolint:nilnil // huma answers with the operation's status
@@ -134,14 +134,14 @@ func Stream[In any](r *Router, op Op, fn func(ctx context.Context, in *In, w htt
 		x := exchangeFrom(ctx)
 		if p, ok := any(in).(preconditioned); ok {
 			if err := p.precondition(); err != nil {
-				return nil, x.problem(ctx, err)
+				return nil, x.refuse(ctx, err)
 			}
 		}
 		if err := fn(ctx, in, x, x.req); err != nil {
 			if x.status != 0 {
 				x.fail(ctx, err)
 			}
-			return nil, x.problem(ctx, err)
+			return nil, x.refuse(ctx, err)
 		}
 		return nil, nil //nolint:nilnil // the answer is written
 	})

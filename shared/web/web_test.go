@@ -142,6 +142,10 @@ func odds(r *web.Router, s *seen) {
 				panic("secret panic")
 			case "conflict":
 				return nil, apperr.Conflict("course_full", "No seat is left.").Detail("seats", 0).Detail("status", "nope")
+			case "challenge":
+				web.SetHeader(ctx, "WWW-Authenticate", "Basic")
+				web.SetHeader(ctx, "Cache-Control", "private")
+				return nil, apperr.Unauthenticated("invalid_client", "No.")
 			case "later":
 				return nil, apperr.New(apperr.KindRateLimited, "slow_down", "Slow down.").After(1500 * time.Millisecond)
 			case "fields":
@@ -327,6 +331,9 @@ func TestErrorsBecomeProblems(t *testing.T) {
 	require.EqualValues(t, 409, p.All["status"], "details never replace a standard member")
 	require.Equal(t, "/api/v1/fail/conflict", p.Instance)
 	require.Equal(t, "2", c.GET("/api/v1/fail/later").Expect(429).Header.Get("Retry-After"))
+	res := c.GET("/api/v1/fail/challenge").Expect(401)
+	require.Equal(t, []string{"Basic"}, res.Header.Values("WWW-Authenticate"))
+	require.Equal(t, []string{"no-store"}, res.Header.Values("Cache-Control"))
 	c.GET("/api/v1/fail/fields").Expect(422).Field("a.b", "c")
 	for _, how := range []string{"unknown", "panic"} {
 		res := c.With("X-Request-Id", "request-"+how).GET("/api/v1/fail/" + how).Expect(500).Code("internal_error")
@@ -338,7 +345,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 	require.Contains(t, l.String(), "secret panic")
 	require.Contains(t, l.String(), "web_test.go", "a panic is logged with its stack")
 	c.GET("/api/v1/nothing").Expect(404).Code("not_found")
-	res := c.Do("PUT", "/api/v1/things", nil).Expect(405).Code("method_not_allowed")
+	res = c.Do("PUT", "/api/v1/things", nil).Expect(405).Code("method_not_allowed")
 	require.Equal(t, "GET, POST", res.Header.Get("Allow"))
 	c.Do("BREW", "/api/v1/things", nil).Expect(405)
 }
