@@ -46,7 +46,7 @@ func (i instant) GetState(context.Context, string, string) (dapr.State, error) {
 func BenchmarkProxy(b *testing.B) {
 	tokens := testkit.NewTokens(b)
 	p := testkit.User(uuid.New(), authz.RoleStudent)
-	c := config()
+	c := defaults()
 	c.AddressRate, c.UserRate = 1<<30, 1<<30
 	g, err := edge.New(edge.Options{Config: c, PublicURL: "https://lms.test", Sidecar: instant{p, `{"items":[` + strings.Repeat(`{"id":1},`, 100) + `{}]}`}, Verifier: tokens.Verifier()})
 	require.NoError(b, err)

@@ -54,7 +54,7 @@ func TestSigningInWorksWithAnExpiredToken(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	c := w.With("Authorization", "Bearer expired")
-	for _, path := range []string{"login", "refresh", "mfa", "password/forgot", "password/reset", "email/verify", "invitations/accept", "sso/x/start"} {
+	for _, path := range []string{"login", "refresh", "mfa", "password/forgot", "password/reset", "email/verify", "email/resend", "invitations/accept", "sso/x/start"} {
 		c.POST("/api/v1/auth/"+path, `{}`).Expect(200)
 		require.Empty(t, w.sidecar.last(t).header.Get("Authorization"), path)
 	}

@@ -29,8 +29,8 @@ type Config struct {
 	Services       []string      `default:"user,auth,course,enrollment" desc:"Services that are deployed; others answer 503"`
 	CORSOrigins    []string      `envconfig:"CORS_ORIGINS" desc:"Origins whose pages may call the API, such as https://app.example.org; none by default"`
 	TrustedProxies []string      `desc:"Addresses (CIDR) of the proxies before the gateway, whose X-Forwarded-For is believed"`
-	AddressRate    int           `default:"1200" desc:"Requests per minute of one address (a /64 of IPv6)"`
-	SignInRate     int           `default:"30" desc:"Requests per minute of one address to sign-in, registration and the like"`
+	AddressRate    int           `default:"6000" desc:"Requests per minute of one address (a /64 of IPv6); a school may share one"`
+	SignInRate     int           `default:"120" desc:"Requests per minute of one address to sign-in, registration and the like"`
 	UserRate       int           `default:"1200" desc:"Requests per minute of one user or client"`
 	InFlight       int           `default:"256" desc:"Requests that may wait for one service at a time"`
 	Streams        int           `default:"2000" desc:"Event streams that may be open at a time"`

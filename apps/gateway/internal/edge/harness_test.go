@@ -149,7 +149,7 @@ type world struct {
 	now     func() time.Time
 }
 
-func config() edge.Config {
+func defaults() edge.Config {
 	return edge.Config{
 		Services: []string{"user", "auth", "course", "enrollment"}, AddressRate: 100000, SignInRate: 100000, UserRate: 100000,
 		InFlight: 64, Streams: 16, Timeout: 5 * time.Second,
@@ -159,7 +159,7 @@ func config() edge.Config {
 func start(t *testing.T, changes ...func(*edge.Options)) *world {
 	t.Helper()
 	s, tokens := newSidecar(t), testkit.NewTokens(t)
-	o := edge.Options{Config: config(), PublicURL: "https://lms.test", Sidecar: s, Verifier: tokens.Verifier(), Now: time.Now}
+	o := edge.Options{Config: defaults(), PublicURL: "https://lms.test", Sidecar: s, Verifier: tokens.Verifier(), Now: time.Now}
 	for _, c := range changes {
 		c(&o)
 	}

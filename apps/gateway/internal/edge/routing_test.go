@@ -246,7 +246,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := edge.Options{Config: config(), PublicURL: "https://lms.test", Sidecar: newSidecar(t)}
+			o := edge.Options{Config: defaults(), PublicURL: "https://lms.test", Sidecar: newSidecar(t)}
 			change(&o)
 			_, err := edge.New(o)
 			require.Error(t, err)

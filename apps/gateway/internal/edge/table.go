@@ -76,7 +76,7 @@ func Table() []Route {
 		{Path: "/api/v1/jobs"},
 		{Path: "/api/v1/audit"},
 	}
-	for _, path := range []string{"login", "mfa", "refresh", "password/forgot", "password/reset", "email/verify", "invitations/accept"} {
+	for _, path := range []string{"login", "mfa", "refresh", "password/forgot", "password/reset", "email/verify", "email/resend", "invitations/accept"} {
 		t = append(t, Route{Path: "/api/v1/auth/" + path, Service: auth, Cookies: true, Anonymous: true, Strict: path != "refresh", NoCompression: true})
 	}
 	t = append(t, under(user, "/api/v1/", "users", "me", "org-units", "roles", "permissions", "groups", "group-sets", "imports/users")...)
