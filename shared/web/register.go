@@ -1,14 +1,12 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -47,8 +45,6 @@ type route struct {
 }
 
 const defaultMaxBody = 1 << 20
-
-func newBodyPool() *sync.Pool { return &sync.Pool{New: func() any { return new(bytes.Buffer) }} }
 
 func (r *Router) newRoute(op Op) *route {
 	if op.Method == "" || op.Path == "" || op.ID == "" || op.Summary == "" {

@@ -4,6 +4,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -71,6 +72,7 @@ type Router struct {
 	fixed    fixedHeaders
 	messages []messageCode
 	obs      *observer
+	bodies   sync.Pool // of *bytes.Buffer
 }
 
 // strictCasing makes huma take `Title` for an unknown field where `title` is
@@ -83,7 +85,7 @@ func NewRouter(o Options) *Router {
 	r := &Router{
 		service: o.Service, log: o.Log, verifier: o.Verifier, source: o.Authz, appToken: o.AppToken, timeout: o.Timeout,
 		mux: chi.NewMux(), ids: map[string]bool{}, fixed: newFixedHeaders(), messages: messageCodes(),
-		obs: newObserver(o),
+		obs: newObserver(o), bodies: sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

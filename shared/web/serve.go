@@ -33,8 +33,8 @@ func (x *exchange) serve(handler func(*exchange)) {
 		return
 	}
 	if !rt.StreamBody {
-		buf := bodies.Get().(*bytes.Buffer) //nolint:forcetypeassert // the pool makes nothing else
-		defer putBody(buf)
+		buf := x.router.bodies.Get().(*bytes.Buffer) //nolint:forcetypeassert // the pool makes nothing else
+		defer x.router.putBody(buf)
 		if err := x.readBody(buf); err != nil {
 			x.fail(&x.ctx, err)
 			return
@@ -124,13 +124,11 @@ func (rt *route) checkQuery(raw string) error {
 	return f.Err()
 }
 
-// bodies are reused: what handlers keep of a body they have copied.
-var bodies = newBodyPool()
-
-func putBody(b *bytes.Buffer) {
+// putBody gives a buffer back; what handlers keep of a body they have copied.
+func (r *Router) putBody(b *bytes.Buffer) {
 	if b.Cap() <= 64<<10 {
 		b.Reset()
-		bodies.Put(b)
+		r.bodies.Put(b)
 	}
 }
 
