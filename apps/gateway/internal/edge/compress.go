@@ -3,17 +3,13 @@ package edge
 import (
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/klauspost/compress/gzip"
 )
 
 // minCompressed is from how many bytes on compressing pays; it fits one packet.
 const minCompressed = 1400
-
-var itoa = strconv.Itoa
 
 // mayCompress says whether an answer may be compressed at all.
 func mayCompress(h http.Header, status int) bool {
@@ -48,14 +44,14 @@ func acceptsGzip(header string) bool {
 	return any
 }
 
-// zippers are reused: each keeps a window of some hundred kilobytes.
-var zippers = sync.Pool{New: func() any {
+// newZipper is for the pool: each keeps a window of some hundred kilobytes.
+func newZipper() any {
 	z, err := gzip.NewWriterLevel(io.Discard, 4)
 	if err != nil {
 		panic(err) // only a level that does not exist fails
 	}
 	return z
-}}
+}
 
 func (g *Gateway) compress(w http.ResponseWriter, status int, buf []byte, n int, body io.Reader) error {
 	h := w.Header()
@@ -67,13 +63,13 @@ func (g *Gateway) compress(w http.ResponseWriter, status int, buf []byte, n int,
 	}
 	h.Del("Accept-Ranges")
 	w.WriteHeader(status)
-	z := zippers.Get().(*gzip.Writer) //nolint:forcetypeassert // the pool makes nothing else
+	z := g.zippers.Get().(*gzip.Writer) //nolint:forcetypeassert // the pool makes nothing else
 	z.Reset(w)
 	err := pour(z, buf, n, body, nil)
 	if err == nil {
 		err = z.Close()
 	}
 	z.Reset(io.Discard)
-	zippers.Put(z)
+	g.zippers.Put(z)
 	return cut(err)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -80,7 +81,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request, files map[string]asset) 
 		h.Set("Content-Encoding", "gzip")
 		body = a.zip
 	}
-	h.Set("Content-Length", itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method == http.MethodGet {
 		_, _ = w.Write(body) //nolint:errcheck // the client is gone; nobody is left to tell
 	}

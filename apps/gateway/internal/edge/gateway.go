@@ -97,7 +97,8 @@ type Gateway struct {
 	document *document
 	ready    *readiness
 	docs     http.Handler
-	buffers  sync.Pool
+	buffers  sync.Pool // of *[]byte
+	zippers  sync.Pool // of *gzip.Writer
 	handler  http.Handler
 }
 
@@ -123,6 +124,7 @@ func New(o Options) (*Gateway, error) {
 		sessions: newSessions(o.Sidecar.GetState, o.Now),
 		personal: &personal{ask: o.Sidecar.Invoke, now: o.Now, kept: map[[32]byte]exchanged{}},
 		cache:    newCache(o.Now),
+		zippers:  sync.Pool{New: newZipper},
 		buffers:  sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }},
 	}
 	if g.log == nil {

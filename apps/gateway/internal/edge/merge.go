@@ -125,7 +125,7 @@ func limitOf(q url.Values) (int, error) {
 	}
 	n, err := strconv.Atoi(raw)
 	if err != nil || n < 1 || n > page.MaxLimit {
-		return 0, apperr.Invalid(apperr.Field{Path: "query.limit", Code: "invalid_value", Message: "expected a number from 1 to " + itoa(page.MaxLimit)})
+		return 0, apperr.Invalid(apperr.Field{Path: "query.limit", Code: "invalid_value", Message: "expected a number from 1 to " + strconv.Itoa(page.MaxLimit)})
 	}
 	return n, nil
 }

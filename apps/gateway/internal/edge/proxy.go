@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -153,7 +154,7 @@ func (g *Gateway) write(w http.ResponseWriter, r *http.Request, rt *Route, statu
 		h.Add("Vary", "Accept-Encoding")
 	}
 	if whole {
-		h["Content-Length"] = []string{itoa(n)}
+		h["Content-Length"] = []string{strconv.Itoa(n)}
 		w.WriteHeader(status)
 		_, _ = w.Write(buf[:n]) //nolint:errcheck // the client is gone; nobody is left to tell
 		return nil
