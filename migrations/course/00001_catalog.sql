@@ -71,6 +71,7 @@ create table courses (
   deleted_at           timestamptz,
   version              bigint      not null default 1,
   curriculum_version   bigint      not null default 1,
+  curriculum_changed_at timestamptz not null,
   check (ends_at >= starts_at),
   check (enrollment_closes_at >= enrollment_opens_at),
   check ((external_id = '') = (external_source = ''))
@@ -80,7 +81,7 @@ create unique index courses_external_id on courses (tenant_id, external_source, 
 create index courses_created on courses (created_at desc, id desc) where deleted_at is null;
 create index courses_tenant_created on courses (tenant_id, created_at desc, id desc) where deleted_at is null;
 create index courses_tenant_title on courses (tenant_id, lower(title), id) where deleted_at is null;
-create index courses_updated on courses (updated_at);
+create index courses_updated on courses (updated_at desc, id desc) where deleted_at is null;
 create index courses_category on courses (category_id) where category_id is not null;
 create index courses_term on courses (term_id) where term_id is not null;
 create index courses_org_unit on courses (org_unit_id);

@@ -102,7 +102,8 @@ type Course struct {
 	DeletedAt    *time.Time
 	Version      int64
 	// CurriculumVersion is the ETag of the curriculum, a module and an item.
-	CurriculumVersion int64
+	CurriculumVersion   int64
+	CurriculumChangedAt time.Time
 }
 
 // DefaultCompletion completes a course with all of its modules, without a certificate.

@@ -131,6 +131,12 @@ func (c Curriculum) Item(id uuid.UUID) (module, item int, ok bool) {
 	return 0, 0, false
 }
 
+// has says whether the item is in the module.
+func (c Curriculum) has(module, item uuid.UUID) bool {
+	mi, _, ok := c.Item(item)
+	return ok && c.Modules[mi].ID == module
+}
+
 // Resources are the ids of all placed resources, each once.
 func (c Curriculum) Resources() []uuid.UUID {
 	var out []uuid.UUID
@@ -200,7 +206,7 @@ func (c Curriculum) Check() error {
 }
 
 func (c Curriculum) size() (int, error) {
-	raw, err := json.Marshal(events.CurriculumChanged{CurriculumState: c.State(Course{ID: c.CourseID}, time.Time{})})
+	raw, err := json.Marshal(events.CurriculumChanged{CurriculumState: c.State(Course{ID: c.CourseID})})
 	if err != nil {
 		return 0, apperr.Internal(err)
 	}
@@ -273,10 +279,10 @@ func checkRequirement(f *apperr.Fields, path string, r Requirement, kind string,
 }
 
 // State is the curriculum as events carry it.
-func (c Curriculum) State(course Course, at time.Time) events.CurriculumState {
+func (c Curriculum) State(course Course) events.CurriculumState {
 	out := events.CurriculumState{
 		CourseID: course.ID, TenantID: course.TenantID, OrgUnitID: course.OrgUnitID,
-		Version: course.CurriculumVersion, ChangedAt: at, Modules: make([]events.CurriculumPart, len(c.Modules)),
+		Version: course.CurriculumVersion, ChangedAt: course.CurriculumChangedAt, Modules: make([]events.CurriculumPart, len(c.Modules)),
 	}
 	for mi, m := range c.Modules {
 		part := events.CurriculumPart{

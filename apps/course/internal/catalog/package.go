@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -274,4 +275,46 @@ func validRequirement(r Requirement, kind string) bool {
 	var f apperr.Fields
 	checkRequirement(&f, "", r, kind, requirementKinds[kind])
 	return len(f) == 0
+}
+
+// BodyOf is what stands between the body tags of an HTML document, or the whole
+// text where there are none.
+func BodyOf(document string) string {
+	lower := asciiLower(document)
+	if at := strings.Index(lower, "<body"); at >= 0 {
+		if end := strings.IndexByte(lower[at:], '>'); end >= 0 {
+			document, lower = document[at+end+1:], lower[at+end+1:]
+		}
+	}
+	if at := strings.LastIndex(lower, "</body"); at >= 0 {
+		document = document[:at]
+	}
+	return document
+}
+
+// asciiLower keeps every byte in its place, which strings.ToLower does not.
+func asciiLower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// ParseRequirement reads a requirement from texts, as files carry it; nil for none.
+// Whether it fits the kind of its item is decided where the package is unpacked.
+func ParseRequirement(kind, score, unit string) *Requirement {
+	if kind == "" {
+		return nil
+	}
+	r := &Requirement{Kind: kind, Unit: unit}
+	if score != "" {
+		var h events.Hundredths
+		if h.UnmarshalJSON([]byte(score)) == nil {
+			r.MinScore = &h
+		}
+	}
+	return r
 }

@@ -73,8 +73,8 @@ type sight struct {
 	public bool // as everybody does
 }
 
-// sees decides whether the caller may know of the course: holders of course:read
-// there, everyone that its visibility names while it is published, and those who
+// sees decides whether the caller may know of the course: its staff, holders of
+// course:read in its org unit, everyone that its visibility names while it is published, and those who
 // are enrolled while it is published or archived. Otherwise it is NotFound.
 func (s *Service) sees(ctx context.Context, actor authz.Principal, h Head) (sight, error) {
 	open := h.Status == events.CoursePublished && h.Visibility == events.VisibilityPublic
@@ -89,7 +89,7 @@ func (s *Service) sees(ctx context.Context, actor authz.Principal, h Head) (sigh
 		return sight{}, err
 	}
 	switch {
-	case policy.AllowsInCourse(actor, authz.CourseRead, h.OrgUnitID, h.StaffRole):
+	case h.StaffRole != "" || policy.Allows(actor, authz.CourseRead, h.OrgUnitID):
 		return sight{staff: true}, nil
 	case open:
 		return sight{public: true}, nil

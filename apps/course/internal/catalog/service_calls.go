@@ -79,7 +79,7 @@ func (s *Service) ResourceState(ctx context.Context, tx Tx, r Resource) ([]uuid.
 		if len(Differences(before.View(0, true), after.View(0, true))) == 0 {
 			continue
 		}
-		c, err = s.saveCurriculum(ctx, tx, c, before, after, "resource_state", uuid.Nil)
+		c, _, err = s.saveCurriculum(ctx, tx, c, before, after, "resource_state", uuid.Nil)
 		if err != nil {
 			return nil, err
 		}

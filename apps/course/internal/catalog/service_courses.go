@@ -63,7 +63,7 @@ func (s *Service) insertCourse(ctx context.Context, tx Tx, policy *authz.Policy,
 	c := Course{
 		ID: id, TenantID: tenant, OrgUnitID: unit, OrgUnitPath: pathOf(policy, unit, nil), Settings: settings,
 		Status: events.CourseDraft, Seats: events.SeatsOpen, Completion: DefaultCompletion(),
-		CreatedBy: actor.UserID, CreatedAt: now, UpdatedAt: now, Version: 1, CurriculumVersion: 1,
+		CreatedBy: actor.UserID, CreatedAt: now, UpdatedAt: now, Version: 1, CurriculumVersion: 1, CurriculumChangedAt: now,
 	}
 	if err := s.settle(ctx, tx, policy, actor, &c, Settings{}); err != nil {
 		return Course{}, err
@@ -477,5 +477,5 @@ func (s *Service) whole(ctx context.Context, tx Tx, c Course) (CourseWithSeq, er
 	if err != nil {
 		return CourseWithSeq{}, err
 	}
-	return CourseWithSeq{Course: c.State(staff), Curriculum: cur.State(c, c.UpdatedAt), Seq: seq}, nil
+	return CourseWithSeq{Course: c.State(staff), Curriculum: cur.State(c), Seq: seq}, nil
 }

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/contracts/events"
-	"lms/shared/page"
 	"lms/shared/work"
 )
 
@@ -144,18 +142,44 @@ type edit struct {
 	action  string
 	version *int64
 	reason  string
-	// apply gives the new curriculum, and the id of what it added.
+	// apply gives the new curriculum, and the id of the module or item that the edit
+	// is about, if it is about one.
 	apply func(cur Curriculum, mk Maker) (Curriculum, uuid.UUID, error)
 }
 
-// plain is an edit that adds nothing.
-func plain(c Curriculum, err error) (Curriculum, uuid.UUID, error) { return c, uuid.Nil, err }
+// whole is the outcome of an edit that is about no single module or item.
+func whole(c Curriculum, err error) (Curriculum, uuid.UUID, error) { return c, uuid.Nil, err }
 
-// Edited is the outcome of an edit.
+// Edited is the outcome of an edit, as staff see it.
 type Edited struct {
 	Version int64
-	// ID is the module or item that was added.
-	ID uuid.UUID
+	// Module or Item is what the edit was about.
+	Module *ModuleView
+	Item   *ItemView
+	// Document is the whole curriculum. It is not kept for a repeated request.
+	Document []byte `json:"-"`
+}
+
+func editedOf(version int64, after Curriculum, id uuid.UUID, docs Documents) Edited {
+	out := Edited{Version: version, Document: docs.Full}
+	if id == uuid.Nil {
+		return out
+	}
+	for _, m := range after.View(version, true).Modules {
+		if m.ID == id {
+			out.Module = &m
+			return out
+		}
+		for _, i := range m.Items {
+			if i.ID == id {
+				out.Item = &i
+			}
+		}
+	}
+	if mi, ii, ok := after.Item(id); ok && after.Modules[mi].Items[ii].Body != nil {
+		out.Item.Body = *after.Modules[mi].Items[ii].Body
+	}
+	return out
 }
 
 func (s *Service) edit(ctx context.Context, actor authz.Principal, id uuid.UUID, e edit) (Edited, error) {
@@ -178,7 +202,7 @@ func (s *Service) edit(ctx context.Context, actor authz.Principal, id uuid.UUID,
 		if err != nil {
 			return Edited{}, err
 		}
-		after, added, err := e.apply(before, s.maker())
+		after, target, err := e.apply(before, s.maker())
 		if err != nil {
 			return Edited{}, err
 		}
@@ -186,11 +210,11 @@ func (s *Service) edit(ctx context.Context, actor authz.Principal, id uuid.UUID,
 		if err := s.bind(ctx, tx, c, before, &after); err != nil {
 			return Edited{}, err
 		}
-		c, err = s.saveCurriculum(ctx, tx, c, before, after, e.reason, actor.UserID)
+		c, docs, err := s.saveCurriculum(ctx, tx, c, before, after, e.reason, actor.UserID)
 		if err != nil {
 			return Edited{}, err
 		}
-		return Edited{Version: c.CurriculumVersion, ID: added}, tx.Audit(ctx, c.audit(e.action, summary(before, after)))
+		return editedOf(c.CurriculumVersion, after, target, docs), tx.Audit(ctx, c.audit(e.action, summary(before, after)))
 	})
 }
 
@@ -251,37 +275,43 @@ func (s *Service) clean(c *Curriculum) {
 
 // saveCurriculum writes a changed curriculum under the next version: its rows, the
 // ready documents, the event and, where learners see a difference, a version.
-func (s *Service) saveCurriculum(ctx context.Context, tx Tx, c Course, before, after Curriculum, reason string, by uuid.UUID) (Course, error) {
+func (s *Service) saveCurriculum(ctx context.Context, tx Tx, c Course, before, after Curriculum, reason string, by uuid.UUID) (Course, Documents, error) {
 	old, err := before.Documents(c.CurriculumVersion)
 	if err != nil {
-		return Course{}, err
+		return Course{}, Documents{}, err
 	}
 	c.CurriculumVersion++
-	c.UpdatedAt = s.Now()
+	c.CurriculumChangedAt = s.Now()
 	docs, err := after.Documents(c.CurriculumVersion)
 	if err != nil {
-		return Course{}, err
+		return Course{}, Documents{}, err
 	}
-	c.dropRequired(after)
+	dropped := c.dropRequired(after)
+	if dropped {
+		c.Version++
+		c.UpdatedAt = s.Now()
+	}
 	if err := tx.SaveCurriculum(ctx, c, before, after, docs); err != nil {
-		return Course{}, err
+		return Course{}, Documents{}, err
 	}
 	if err := tx.UpdateCourse(ctx, c); err != nil {
-		return Course{}, err
+		return Course{}, Documents{}, err
 	}
 	if c.Status == events.CoursePublished {
 		if err := s.keepVersion(ctx, tx, c, &versionChange{before: old.Published, after: docs.Published}, by, reason); err != nil {
-			return Course{}, err
+			return Course{}, Documents{}, err
 		}
 	}
-	return c, tx.Emit(ctx, events.CurriculumChanged{
-		CurriculumState: after.State(c, c.UpdatedAt), CourseStatus: c.Status, Reason: reason,
-	}, c.meta())
+	err = tx.Emit(ctx, events.CurriculumChanged{CurriculumState: after.State(c), CourseStatus: c.Status, Reason: reason}, c.meta())
+	if err != nil || !dropped {
+		return c, docs, err
+	}
+	return c, docs, s.emit(ctx, tx, c, func(st events.CourseState) events.Event { return updated(st, []string{"completion"}) })
 }
 
 // dropRequired takes modules that are gone out of the completion settings. A
 // course that asked for none but those then asks for all modules.
-func (c *Course) dropRequired(after Curriculum) {
+func (c *Course) dropRequired(after Curriculum) bool {
 	kept := make([]uuid.UUID, 0, len(c.Completion.RequiredModules))
 	for _, id := range c.Completion.RequiredModules {
 		if _, ok := after.Module(id); ok {
@@ -289,29 +319,30 @@ func (c *Course) dropRequired(after Curriculum) {
 		}
 	}
 	if len(kept) == len(c.Completion.RequiredModules) {
-		return
+		return false
 	}
 	c.Completion.RequiredModules = kept
 	if len(kept) == 0 {
 		c.Completion.Mode, c.Completion.RequiredModules = events.CompleteModules, nil
 	}
+	return true
 }
 
 // PutCurriculum replaces the curriculum as a whole; see Curriculum.Replace.
 func (s *Service) PutCurriculum(ctx context.Context, actor authz.Principal, id uuid.UUID, version *int64, d CurriculumDraft) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.replace", version: version, reason: "edited", apply: func(c Curriculum, mk Maker) (Curriculum, uuid.UUID, error) {
-		return plain(c.Replace(d, mk))
+		return whole(c.Replace(d, mk))
 	}})
 }
 
-// AddModule adds a module; Edited.ID is its id.
+// AddModule adds a module.
 func (s *Service) AddModule(ctx context.Context, actor authz.Principal, id uuid.UUID, version *int64, d ModuleDraft, position *int) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.module_add", version: version, reason: "edited", apply: func(c Curriculum, mk Maker) (Curriculum, uuid.UUID, error) {
 		return c.AddModule(d, position, mk)
 	}})
 }
 
-// AddItem adds an item to a module; Edited.ID is its id.
+// AddItem adds an item to a module.
 func (s *Service) AddItem(ctx context.Context, actor authz.Principal, id, module uuid.UUID, version *int64, d ItemDraft, position *int) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.item_add", version: version, reason: "edited", apply: func(c Curriculum, mk Maker) (Curriculum, uuid.UUID, error) {
 		return c.AddItem(module, d, position, mk)
@@ -321,42 +352,50 @@ func (s *Service) AddItem(ctx context.Context, actor authz.Principal, id, module
 // EditModule changes a module and perhaps its place.
 func (s *Service) EditModule(ctx context.Context, actor authz.Principal, id, module uuid.UUID, version *int64, position *int, change func(*Module)) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.module_update", version: version, reason: "edited", apply: func(c Curriculum, _ Maker) (Curriculum, uuid.UUID, error) {
-		return plain(c.EditModule(module, position, change))
+		next, err := c.EditModule(module, position, change)
+		return next, module, err
 	}})
 }
 
-// EditItem changes an item and perhaps its place.
-func (s *Service) EditItem(ctx context.Context, actor authz.Principal, id, item uuid.UUID, version *int64, module *uuid.UUID, position *int, change func(*Item)) (Edited, error) {
+// EditItem changes an item of a module and perhaps its place.
+func (s *Service) EditItem(ctx context.Context, actor authz.Principal, id, in, item uuid.UUID, version *int64, module *uuid.UUID, position *int, change func(*Item)) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.item_update", version: version, reason: "edited", apply: func(c Curriculum, _ Maker) (Curriculum, uuid.UUID, error) {
-		return plain(c.EditItem(item, module, position, change))
+		if !c.has(in, item) {
+			return Curriculum{}, uuid.Nil, apperr.NotFound("item")
+		}
+		next, err := c.EditItem(item, module, position, change)
+		return next, item, err
 	}})
 }
 
 // RemoveModule removes a module with its items.
 func (s *Service) RemoveModule(ctx context.Context, actor authz.Principal, id, module uuid.UUID, version *int64) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.module_remove", version: version, reason: "edited", apply: func(c Curriculum, _ Maker) (Curriculum, uuid.UUID, error) {
-		return plain(c.RemoveModule(module))
+		return whole(c.RemoveModule(module))
 	}})
 }
 
-// RemoveItem removes an item.
-func (s *Service) RemoveItem(ctx context.Context, actor authz.Principal, id, item uuid.UUID, version *int64) (Edited, error) {
+// RemoveItem removes an item of a module.
+func (s *Service) RemoveItem(ctx context.Context, actor authz.Principal, id, in, item uuid.UUID, version *int64) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.item_remove", version: version, reason: "edited", apply: func(c Curriculum, _ Maker) (Curriculum, uuid.UUID, error) {
-		return plain(c.RemoveItem(item))
+		if !c.has(in, item) {
+			return Curriculum{}, uuid.Nil, apperr.NotFound("item")
+		}
+		return whole(c.RemoveItem(item))
 	}})
 }
 
 // OrderModules puts all modules into an order.
 func (s *Service) OrderModules(ctx context.Context, actor authz.Principal, id uuid.UUID, version *int64, ids []uuid.UUID) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.modules_reorder", version: version, reason: "edited", apply: func(c Curriculum, _ Maker) (Curriculum, uuid.UUID, error) {
-		return plain(c.OrderModules(ids))
+		return whole(c.OrderModules(ids))
 	}})
 }
 
 // OrderItems puts all items of a module into an order.
 func (s *Service) OrderItems(ctx context.Context, actor authz.Principal, id, module uuid.UUID, version *int64, ids []uuid.UUID) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.items_reorder", version: version, reason: "edited", apply: func(c Curriculum, _ Maker) (Curriculum, uuid.UUID, error) {
-		return plain(c.OrderItems(module, ids))
+		return whole(c.OrderItems(module, ids))
 	}})
 }
 
@@ -364,98 +403,7 @@ func (s *Service) OrderItems(ctx context.Context, actor authz.Principal, id, mod
 // any more (rule 8).
 func (s *Service) Relock(ctx context.Context, actor authz.Principal, id, module uuid.UUID, version *int64) (Edited, error) {
 	return s.edit(ctx, actor, id, edit{action: "curriculum.relock", version: version, reason: "relock", apply: func(c Curriculum, _ Maker) (Curriculum, uuid.UUID, error) {
-		return plain(c.RelockModule(module))
+		next, err := c.RelockModule(module)
+		return next, module, err
 	}})
-}
-
-// CurriculumVersion is what learners saw from a moment on. Versions begin with the
-// publication of a course and count by one.
-type CurriculumVersion struct {
-	CourseID  uuid.UUID
-	TenantID  uuid.UUID
-	Number    int64
-	Version   int64
-	CreatedAt time.Time
-	CreatedBy *uuid.UUID
-	Reason    string
-	Changes   []CurriculumChange
-	// Document is the published document; empty in lists.
-	Document json.RawMessage
-}
-
-type versionChange struct{ before, after []byte }
-
-// keepVersion keeps what learners see now, unless they see what they saw before.
-// Without a change given (at publication) the present document is compared with
-// the last one that was kept.
-func (s *Service) keepVersion(ctx context.Context, tx Tx, c Course, ch *versionChange, by uuid.UUID, reason string) error {
-	if ch == nil {
-		var err error
-		if ch, err = s.sinceLastVersion(ctx, tx, c.ID); err != nil {
-			return err
-		}
-	}
-	var before, after CurriculumView
-	if err := json.Unmarshal(ch.after, &after); err != nil {
-		return apperr.Internal(err)
-	}
-	if ch.before != nil {
-		if err := json.Unmarshal(ch.before, &before); err != nil {
-			return apperr.Internal(err)
-		}
-	}
-	changes := Differences(before, after)
-	if ch.before != nil && len(changes) == 0 {
-		return nil
-	}
-	v := CurriculumVersion{
-		CourseID: c.ID, TenantID: c.TenantID, Version: c.CurriculumVersion, CreatedAt: s.Now(), Reason: reason,
-		Changes: changes, Document: ch.after,
-	}
-	if by != uuid.Nil {
-		v.CreatedBy = &by
-	}
-	return tx.InsertVersion(ctx, v)
-}
-
-func (s *Service) sinceLastVersion(ctx context.Context, tx Tx, course uuid.UUID) (*versionChange, error) {
-	docs, err := tx.Documents(ctx, course)
-	if err != nil {
-		return nil, err
-	}
-	ch := &versionChange{after: docs.Published}
-	last, err := tx.Versions(ctx, course, page.Request{Limit: 1})
-	if err != nil || len(last.Items) == 0 {
-		return ch, err
-	}
-	v, err := tx.Version(ctx, course, last.Items[0].Number)
-	ch.before = v.Document
-	return ch, err
-}
-
-// Versions lists the versions of the published curriculum, newest first, to holders
-// of course:read in the course.
-func (s *Service) Versions(ctx context.Context, actor authz.Principal, id uuid.UUID, p page.Request) (page.Page[CurriculumVersion], error) {
-	if _, _, err := s.allowed(ctx, actor, id, authz.CourseRead); err != nil {
-		return page.Page[CurriculumVersion]{}, err
-	}
-	var out page.Page[CurriculumVersion]
-	err := s.Store.Read(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) (err error) {
-		out, err = tx.Versions(ctx, id, p)
-		return err
-	})
-	return out, err
-}
-
-// Version is one version with its document.
-func (s *Service) Version(ctx context.Context, actor authz.Principal, id uuid.UUID, number int64) (CurriculumVersion, error) {
-	if _, _, err := s.allowed(ctx, actor, id, authz.CourseRead); err != nil {
-		return CurriculumVersion{}, err
-	}
-	var out CurriculumVersion
-	err := s.Store.Read(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) (err error) {
-		out, err = tx.Version(ctx, id, number)
-		return err
-	})
-	return out, err
 }

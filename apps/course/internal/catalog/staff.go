@@ -38,18 +38,17 @@ type StaffCard struct {
 }
 
 // Staff lists the staff of a course that the caller may know, with names.
-func (s *Service) Staff(ctx context.Context, actor authz.Principal, courseID uuid.UUID) ([]StaffCard, int64, error) {
-	view, err := s.Course(ctx, actor, courseID)
-	if err != nil {
-		return nil, 0, err
+func (s *Service) Staff(ctx context.Context, actor authz.Principal, courseID uuid.UUID) ([]StaffCard, error) {
+	if _, err := s.Course(ctx, actor, courseID); err != nil {
+		return nil, err
 	}
 	var members []StaffMember
-	err = s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
 		members, err = tx.Staff(ctx, courseID)
 		return err
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	ids := make([]uuid.UUID, len(members))
 	for i, m := range members {
@@ -57,13 +56,13 @@ func (s *Service) Staff(ctx context.Context, actor authz.Principal, courseID uui
 	}
 	people, err := s.People.Cards(ctx, ids)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	cards := make([]StaffCard, len(members))
 	for i, m := range members {
 		cards[i] = StaffCard{StaffMember: m, Name: people[m.UserID].Name, AvatarURL: people[m.UserID].AvatarURL}
 	}
-	return cards, view.Version, nil
+	return cards, nil
 }
 
 // PutStaff gives a person a role in the course, or another one. The person must
