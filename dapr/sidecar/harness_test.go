@@ -104,6 +104,7 @@ func newInstallation(t testing.TB, opts installationOptions) *installation {
 type sidecarOptions struct {
 	app       http.Handler // nil: no app beside it
 	resources []string     // default: the embedded profile and dapr/
+	asTheCLI  bool         // only the flags that `dapr run` can pass
 }
 
 type sidecar struct {
@@ -112,6 +113,7 @@ type sidecar struct {
 	http    int
 	grpc    int
 	private int
+	metrics int // 0: no such port
 	process *exec.Cmd
 	started time.Time
 	ready   time.Duration
@@ -141,10 +143,16 @@ func (i *installation) launch(id string, opts sidecarOptions) *sidecar {
 		"--dapr-grpc-port", strconv.Itoa(s.grpc),
 		"--dapr-internal-grpc-port", strconv.Itoa(s.private),
 		"--dapr-listen-addresses", "127.0.0.1",
-		"--dapr-internal-grpc-listen-address", "127.0.0.1",
 		"--config", repository(i.t, "dapr", "config.yaml"),
-		"--enable-metrics=false",
-		"--disable-init-endpoints", "config",
+	}
+	if opts.asTheCLI {
+		s.metrics = freePorts(i.t, 1)[0]
+		args = append(args, "--metrics-port", strconv.Itoa(s.metrics), "--placement-host-address", "",
+			"--scheduler-host-address", " ", "--app-max-concurrency", "-1", "--max-body-size", "4Mi",
+			"--read-buffer-size", "4Ki", "--app-protocol", "http", "--profile-port", "0")
+	} else {
+		args = append(args, "--enable-metrics=false", "--disable-init-endpoints", "config",
+			"--dapr-internal-grpc-listen-address", "127.0.0.1")
 	}
 	for _, folder := range opts.resources {
 		args = append(args, "--resources-path", folder)

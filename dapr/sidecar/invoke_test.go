@@ -175,20 +175,40 @@ func TestOnlyTheAPIsInUseAreServed(t *testing.T) {
 }
 
 // Nothing of a sidecar listens beyond the loopback interface: not the two APIs,
-// not the sidecars' own port, and no port for metrics or profiles.
+// not the sidecars' own port, and no port for metrics or profiles. The Dapr CLI
+// cannot pass the flags for some of them and opens the metrics port.
 func TestSidecarListensOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("the check reads /proc")
 	}
-	home := newInstallation(t, installationOptions{})
-	s := home.start("course", sidecarOptions{app: http.NotFoundHandler()})
-	listening := listeners(t, s.process.Process.Pid)
-	var want []string
-	for _, port := range []int{s.http, s.grpc, s.private} {
-		want = append(want, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	for name, asTheCLI := range map[string]bool{"as lms up starts it": false, "as the Dapr CLI starts it": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home := newInstallation(t, installationOptions{})
+			s := home.start("course", sidecarOptions{app: http.NotFoundHandler(), asTheCLI: asTheCLI})
+			ports := []int{s.http, s.grpc, s.private}
+			if s.metrics != 0 {
+				ports = append(ports, s.metrics)
+			}
+			var want []string
+			for _, port := range ports {
+				want = append(want, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+			}
+			require.ElementsMatch(t, want, listeners(t, s.process.Process.Pid))
+		})
 	}
-	require.ElementsMatch(t, want, listening)
+}
+
+func TestListenAddress(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "127.0.0.1", listenAddress("", "127.0.0.1"))
+	require.Equal(t, "127.0.0.1", listenAddress("0.0.0.0", "127.0.0.1"), "the default of the metrics port")
+	require.Equal(t, "10.1.2.3", listenAddress("10.1.2.3", "127.0.0.1"), "what is asked for is done")
+	require.Equal(t, "0.0.0.0", listenAddress("0.0.0.0", "10.1.2.3"))
+	require.Empty(t, listenAddress("", "10.1.2.3"), "in a cluster the others must reach it")
+	require.Empty(t, listenAddress("", ""))
+	require.Empty(t, listenAddress("", "nonsense"))
 }
 
 func TestSidecarIsReadyAtOnce(t *testing.T) {

@@ -10,6 +10,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"runtime/debug"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/dapr/dapr/pkg/runtime"
 	"github.com/dapr/dapr/pkg/runtime/registry"
 	"github.com/dapr/dapr/pkg/security"
+	"github.com/dapr/dapr/utils"
 	"github.com/dapr/kit/concurrency"
 	"github.com/dapr/kit/logger"
 	"github.com/dapr/kit/signals"
@@ -146,8 +148,21 @@ func runOnce(ctx context.Context, opts *options.Options, log logger.Logger) erro
 	).Run(ctx)
 }
 
+// listenAddress is where a port is opened that a flag says nothing about: daprd
+// then listens on every interface. A sidecar whose own address (the variable
+// DAPR_HOST_IP) is a loopback address can be reached by nobody else anyway, so
+// it listens there alone. The Dapr CLI sets the variable and has no key for the
+// flags.
+func listenAddress(given, host string) string {
+	everywhere := given == "" || given == "0.0.0.0"
+	if ip := net.ParseIP(host); everywhere && ip != nil && ip.IsLoopback() {
+		return host
+	}
+	return given
+}
+
 // config maps daprd's flags onto the runtime's configuration, field for field
-// as daprd itself does.
+// as daprd itself does but for listenAddress.
 func config(o *options.Options, reg *registry.Options, sec security.Handler, health healthz.Healthz, log logger.Logger) *runtime.Config {
 	return &runtime.Config{
 		AppID:                         o.AppID,
@@ -163,7 +178,7 @@ func config(o *options.Options, reg *registry.Options, sec security.Handler, hea
 		Mode:                          o.Mode,
 		DaprHTTPPort:                  o.DaprHTTPPort,
 		DaprInternalGRPCPort:          o.DaprInternalGRPCPort,
-		DaprInternalGRPCListenAddress: o.DaprInternalGRPCListenAddress,
+		DaprInternalGRPCListenAddress: listenAddress(o.DaprInternalGRPCListenAddress, os.Getenv(utils.HostIPEnvVar)),
 		DaprAPIGRPCPort:               o.DaprAPIGRPCPort,
 		DaprAPIListenAddresses:        o.DaprAPIListenAddresses,
 		DaprPublicPort:                o.DaprPublicPort,
@@ -200,7 +215,7 @@ func config(o *options.Options, reg *registry.Options, sec security.Handler, hea
 			Port:          o.Metrics.Port(),
 			Namespace:     metrics.DefaultMetricNamespace,
 			Healthz:       health,
-			ListenAddress: o.Metrics.ListenAddress(),
+			ListenAddress: listenAddress(o.Metrics.ListenAddress(), os.Getenv(utils.HostIPEnvVar)),
 			Meter:         view.NewMeter(),
 		},
 	}

@@ -18,9 +18,12 @@ type subscriber struct {
 	mux *http.ServeMux
 	// refuse, when set, is asked for every entry; true answers RETRY.
 	refuse func(id string) bool
+	// work, when set, is done for each batch before its effect is there.
+	work func(entries int)
 
 	mu      sync.Mutex
 	events  []received
+	ids     map[string]bool
 	batches int
 	tokens  map[string]int // app tokens seen, with their number
 }
@@ -40,10 +43,10 @@ type bulkSubscribe struct {
 }
 
 // recommended is what every service uses; README.md has the measurements.
-var recommended = bulkSubscribe{Enabled: true, MaxMessagesCount: 100, MaxAwaitDurationMs: 20}
+var recommended = bulkSubscribe{Enabled: true, MaxMessagesCount: 200, MaxAwaitDurationMs: 20}
 
 func newSubscriber(component, topic string, bulk bulkSubscribe) *subscriber {
-	s := &subscriber{mux: http.NewServeMux(), tokens: map[string]int{}}
+	s := &subscriber{mux: http.NewServeMux(), tokens: map[string]int{}, ids: map[string]bool{}}
 	s.mux.HandleFunc("GET /dapr/subscribe", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, []subscription{{PubsubName: component, Topic: topic, Route: "/events", BulkSubscribe: bulk}})
 	})
@@ -74,6 +77,9 @@ func (s *subscriber) deliver(w http.ResponseWriter, r *http.Request) {
 	var reply struct {
 		Statuses []status `json:"statuses"`
 	}
+	if s.work != nil {
+		s.work(len(batch.Entries))
+	}
 	now := time.Now()
 	s.mu.Lock()
 	s.batches++
@@ -83,6 +89,7 @@ func (s *subscriber) deliver(w http.ResponseWriter, r *http.Request) {
 		if s.refuse != nil && s.refuse(entry.Event.ID) {
 			verdict = "RETRY"
 		} else {
+			s.ids[entry.Event.ID] = true
 			s.events = append(s.events, received{ID: entry.Event.ID, Subject: entry.Event.Subject, At: now})
 		}
 		reply.Statuses = append(reply.Statuses, status{EntryID: entry.EntryID, Status: verdict})
@@ -98,12 +105,18 @@ func (s *subscriber) seen() []received {
 	return append([]received(nil), s.events...)
 }
 
+// distinct is the number of different events accepted so far.
 func (s *subscriber) distinct() int {
-	ids := map[string]bool{}
-	for _, event := range s.seen() {
-		ids[event.ID] = true
-	}
-	return len(ids)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ids)
+}
+
+// has says whether the event was accepted.
+func (s *subscriber) has(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[id]
 }
 
 func writeJSON(w http.ResponseWriter, body any) {
