@@ -81,7 +81,7 @@ func Build(_ context.Context, k *service.Kit) error {
 
 	p := parts{
 		config: cfg, store: state.New(k.Dapr, 0), users: users.New(k.Dapr), providers: providers,
-		secrets: &serviceSecrets{read: k.Dapr.Secret, now: k.Now, kept: map[string]keptSecret{}},
+		secrets:  &serviceSecrets{read: k.Dapr.Secret, now: k.Now, kept: map[string]keptSecret{}},
 		verifier: k.Verifier, policy: k.Authz, issuer: k.Config.Issuer, publicURL: strings.TrimSuffix(k.Config.PublicURL, "/"),
 		now: k.Now, newID: k.NewID, log: k.Log,
 	}
