@@ -58,23 +58,38 @@ func TestBrokerRestartIsSurvived(t *testing.T) {
 	t.Logf("consuming works again %v after the broker", time.Since(begin))
 }
 
-// A killed consumer's partitions wait for its session to end; what it had not
-// acknowledged comes to its successor.
-func TestKilledConsumerIsFollowed(t *testing.T) {
+// A killed consumer's partition waits for its session to end, a stopped one
+// gives it back; what was not acknowledged comes to the successor.
+func TestConsumerIsFollowed(t *testing.T) {
 	t.Parallel()
-	home := newInstallation(t, installationOptions{partitions: 1})
-	app := newSubscriber("events-course", "course.events", recommended)
-	first := home.start("enrollment", sidecarOptions{app: app})
-	course := home.start("course", sidecarOptions{})
-	require.Equal(t, http.StatusNoContent, course.publishBulk("events-course", "course.events", []map[string]any{bulkEntry("a", "c")}).status)
-	require.Eventually(t, func() bool { return app.has("a") }, patience, 10*time.Millisecond)
+	for name, c := range map[string]struct {
+		signal syscall.Signal
+		within time.Duration
+	}{
+		"killed":  {syscall.SIGKILL, 2 * patience},
+		"stopped": {syscall.SIGTERM, 4 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home := newInstallation(t, installationOptions{partitions: 1})
+			app := newSubscriber("events-course", "course.events", recommended)
+			first := home.start("enrollment", sidecarOptions{app: app})
+			course := home.start("course", sidecarOptions{})
+			publish := func(id string) {
+				got := course.publishBulk("events-course", "course.events", []map[string]any{bulkEntry(id, "course-1")})
+				require.Equal(t, http.StatusNoContent, got.status, string(got.body))
+			}
+			publish("a")
+			require.Eventually(t, func() bool { return app.has("a") }, patience, 10*time.Millisecond)
 
-	first.stop(syscall.SIGKILL)
-	require.Equal(t, http.StatusNoContent, course.publishBulk("events-course", "course.events", []map[string]any{bulkEntry("b", "c")}).status)
-	begin := time.Now()
-	home.start("enrollment", sidecarOptions{app: app})
-	require.Eventually(t, func() bool { return app.has("b") }, 2*patience, 10*time.Millisecond)
-	t.Logf("consuming again after %v", time.Since(begin))
+			first.stop(c.signal)
+			publish("b")
+			begin := time.Now()
+			home.start("enrollment", sidecarOptions{app: app})
+			require.Eventually(t, func() bool { return app.has("b") }, c.within, 10*time.Millisecond)
+			t.Logf("consuming again after %v", time.Since(begin))
+		})
+	}
 }
 
 // The reference profile's topics differ in the version of the protocol; the
