@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -227,14 +226,18 @@ func protectVersions(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// current asks for the table first: a statement that fails would stand in the
+// server's log at every first start.
 func current(ctx context.Context, q Querier, table string) (int64, error) {
-	var v int64
-	err := q.QueryRow(ctx, "select coalesce(max(version_id), 0) from "+table+" where is_applied").Scan(&v)
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.Code == "42P01" { // undefined_table: never migrated
+	var exists bool
+	if err := q.QueryRow(ctx, "select to_regclass($1) is not null", table).Scan(&exists); err != nil {
+		return 0, fmt.Errorf("look for %s: %w", table, err)
+	}
+	if !exists {
 		return 0, nil
 	}
-	if err != nil {
+	var v int64
+	if err := q.QueryRow(ctx, "select coalesce(max(version_id), 0) from "+table+" where is_applied").Scan(&v); err != nil {
 		return 0, fmt.Errorf("read %s: %w", table, err)
 	}
 	return v, nil

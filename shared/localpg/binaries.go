@@ -174,3 +174,13 @@ func wanted(major int) string {
 	}
 	return fmt.Sprintf("%d or newer", MinimumMajor)
 }
+
+// ClusterMajor is the version that made the cluster of a data folder, 0 where
+// there is none yet.
+func ClusterMajor(dataDir string) int {
+	dir, err := locate(dataDir)
+	if err != nil {
+		return 0
+	}
+	return home{dir: dir}.major()
+}

@@ -202,6 +202,15 @@ func (s *Server) Done() <-chan struct{} {
 	return s.proc.Done()
 }
 
+// Err says how a server of this process ended; nil for an orderly end and while
+// it runs.
+func (s *Server) Err() error {
+	if s.proc == nil {
+		return nil
+	}
+	return s.proc.Err()
+}
+
 // Identity of the postmaster.
 func (s *Server) Identity() childproc.Identity {
 	if s.proc != nil {

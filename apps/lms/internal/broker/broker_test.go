@@ -1,0 +1,80 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"lms/apps/lms/internal/broker"
+	"lms/shared/freeport"
+)
+
+// TestBrokerProcess is what the killed process runs.
+func TestBrokerProcess(t *testing.T) {
+	dir := os.Getenv("BROKER_DATA")
+	if dir == "" {
+		return
+	}
+	port, err := strconv.Atoi(os.Getenv("BROKER_PORT"))
+	require.NoError(t, err)
+	require.NoError(t, broker.Run(t.Context(), broker.Options{DataDir: dir, Port: port, Log: os.Stderr}))
+}
+
+func startBroker(t *testing.T, dir string, port int) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestBrokerProcess$")
+	cmd.Env = append(os.Environ(), "BROKER_DATA="+dir, "BROKER_PORT="+strconv.Itoa(port))
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	require.Eventually(t, func() bool { return !freeport.Free(freeport.Address(port)) }, 10*time.Second, 10*time.Millisecond)
+	return cmd
+}
+
+// TestAcknowledgedRecordsSurviveAKill: the broker is killed in the middle of
+// writing, three times, and what it acknowledged is there in order.
+func TestAcknowledgedRecordsSurviveAKill(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	port, err := freeport.One()
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+
+	var acknowledged []string
+	for round := range 3 {
+		cmd := startBroker(t, dir, port)
+		client, err := kgo.NewClient(kgo.SeedBrokers(freeport.Address(port)), kgo.AllowAutoTopicCreation(),
+			kgo.DefaultProduceTopic("user.events"), kgo.RecordRetries(1), kgo.UnknownTopicRetries(20))
+		require.NoError(t, err)
+		for i := range 40 {
+			value := fmt.Sprintf("%d-%d", round, i)
+			require.NoError(t, client.ProduceSync(ctx, &kgo.Record{Key: []byte("k"), Value: []byte(value)}).FirstErr())
+			acknowledged = append(acknowledged, value)
+		}
+		require.NoError(t, cmd.Process.Kill())
+		_ = cmd.Wait() // killed on purpose
+		client.Close()
+	}
+
+	startBroker(t, dir, port)
+	client, err := kgo.NewClient(kgo.SeedBrokers(freeport.Address(port)), kgo.ConsumeTopics("user.events"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.WithLogger(kgo.BasicLogger(io.Discard, kgo.LogLevelError, nil)))
+	require.NoError(t, err)
+	defer client.Close()
+	var read []string
+	for len(read) < len(acknowledged) {
+		fetches := client.PollFetches(ctx)
+		require.NoError(t, ctx.Err(), "only %d of %d records came", len(read), len(acknowledged))
+		fetches.EachRecord(func(r *kgo.Record) { read = append(read, string(r.Value)) })
+	}
+	require.Equal(t, acknowledged, read)
+}

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lms/apps/lms/internal/follow"
+	"lms/apps/lms/internal/installation"
+	"lms/apps/lms/internal/launch"
+)
+
+type upFlags struct {
+	listen     string
+	logLevel   string
+	only       []string
+	detach     bool
+	noBuild    bool
+	noLogs     bool
+	noSidecars bool
+	timeout    time.Duration
+}
+
+func newUp(e *env) *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start everything and follow the logs; Ctrl-C stops it",
+		Long: `Starts PostgreSQL, the broker, and every service with its sidecar, waits until
+the gateway serves, prints its address on standard output, and follows the logs
+on standard error. Ctrl-C or SIGTERM stops everything in order.
+
+A crashed process is started again. What a killed run left behind is stopped at
+the next start.`,
+		Example: "  lms up\n  lms up --listen 127.0.0.1:9000 --only user,course\n  lms up --detach",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.detach {
+				return e.detach(cmd.Context(), f)
+			}
+			return e.up(cmd.Context(), f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of the gateway; every other port is chosen")
+	fl.StringVar(&f.logLevel, "log-level", "info", "of the services: debug, info, warn, error")
+	fl.StringSliceVar(&f.only, "only", nil, "follow the logs of these services only, by commas")
+	fl.BoolVar(&f.detach, "detach", false, "return when everything serves, and leave it running")
+	fl.BoolVar(&f.noBuild, "no-build", false, "run the programs that are in the installation's bin folder")
+	fl.BoolVar(&f.noLogs, "no-logs", false, "do not follow the logs")
+	fl.DurationVar(&f.timeout, "timeout", time.Minute, "give up when it does not serve within this time")
+	fl.BoolVar(&f.noSidecars, "no-sidecars", false, "for tests of this command")
+	if err := fl.MarkHidden("no-sidecars"); err != nil {
+		panic(err) // the flag was defined two lines above
+	}
+	return cmd
+}
+
+func (e *env) up(ctx context.Context, f upFlags) error {
+	root, err := e.root()
+	if err != nil {
+		return err
+	}
+	home, err := e.home()
+	if err != nil {
+		return err
+	}
+	names, err := processNames(f.only)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	defer e.secondSignal(ctx)()
+	logs := e.follower(home, names, f.noLogs)
+	err = launch.Run(ctx, launch.Options{
+		Home: home, Root: root, Listen: f.listen, LogLevel: f.logLevel, Build: !f.noBuild, Sidecars: !f.noSidecars,
+		Broker: self, ReadyTimeout: f.timeout, Say: e.say,
+	}, func(r launch.Ready) {
+		// The one line of result; a reader that is gone does not stop the system.
+		_, _ = fmt.Fprintf(e.out, "LMS is ready at %s after %.1f s (%d processes; mail in %s)\n", r.Address, r.Took.Seconds(), len(r.Pieces), home.Mail())
+		logs.start()
+	})
+	if logErr := logs.stop(); err == nil {
+		err = logErr
+	}
+	if err == nil {
+		e.say("everything has stopped")
+	}
+	return err
+}
+
+// secondSignal ends this process at once when it is told to stop a second time.
+// The children get their signal from the kernel, the next start cleans up.
+func (e *env) secondSignal(ctx context.Context) (stop func()) {
+	again := make(chan os.Signal, 1)
+	done := make(chan struct{})
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+		}
+		e.say("stopping; once more ends it at once")
+		signal.Notify(again, syscall.SIGINT, syscall.SIGTERM)
+		select {
+		case <-done:
+		case <-again:
+			e.say("ended at once; the next start cleans up")
+			os.Exit(exitForced)
+		}
+	}()
+	return func() {
+		close(done)
+		<-finished
+		signal.Stop(again)
+	}
+}
+
+// logFollower follows logs from readiness to the end of everything.
+type logFollower struct {
+	follower *follow.Follower
+	cancel   context.CancelFunc
+	done     chan error
+}
+
+func (e *env) follower(home installation.Home, names []string, off bool) *logFollower {
+	if off {
+		return &logFollower{}
+	}
+	sources := make([]follow.Source, len(names))
+	for i, n := range names {
+		sources[i] = follow.Source{Name: n, File: home.Log(n)}
+	}
+	f := &follow.Follower{Sources: sources, Out: follow.NewConsole(lineWriter{e}, names, colour(e.err))}
+	f.FromEnd() // behind what former runs wrote
+	return &logFollower{follower: f}
+}
+
+// lineWriter keeps log lines and progress from mixing within a line.
+type lineWriter struct{ e *env }
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w.e.say(strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
+}
+
+func (l *logFollower) start() {
+	if l.follower == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // it shows the end too
+	l.cancel, l.done = cancel, make(chan error, 1)
+	go func() { l.done <- l.follower.Run(ctx) }()
+}
+
+func (l *logFollower) stop() error {
+	if l.cancel == nil {
+		return nil
+	}
+	l.cancel()
+	return <-l.done
+}

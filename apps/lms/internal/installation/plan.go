@@ -1,0 +1,179 @@
+package installation
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lms/shared/freeport"
+)
+
+// Plan is everything that is decided before the first process starts.
+type Plan struct {
+	Home     Home
+	Root     string // of the source tree: components/, dapr/
+	Services []Service
+	Listen   string // public address, host:port
+	LogLevel string
+
+	BrokerPort   int
+	DatabasePort int
+	ports        map[string]ServicePorts
+	tokens       map[string]tokens
+}
+
+// ServicePorts of one service and its sidecar.
+type ServicePorts struct{ App, DaprHTTP, DaprGRPC, DaprInternal int }
+
+// tokens between a service and its sidecar, new at each start.
+type tokens struct{ toSidecar, toApp string }
+
+// NewPlan chooses the ports and tokens. Every port but the public one is free
+// at this moment.
+func NewPlan(home Home, root string, services []Service, listen, logLevel string) (*Plan, error) {
+	_, portText, err := net.SplitHostPort(listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s is not host:port, such as 127.0.0.1:8080", listen)
+	}
+	public, err := strconv.Atoi(portText)
+	if err != nil || public < 1 || public > 65535 {
+		return nil, fmt.Errorf("--listen %s: the port is a number from 1 to 65535", listen)
+	}
+	free, err := freeport.Pick(2 + 4*len(services))
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{
+		Home: home, Root: root, Services: services, Listen: listen, LogLevel: logLevel,
+		BrokerPort: free[0], DatabasePort: free[1],
+		ports: map[string]ServicePorts{}, tokens: map[string]tokens{},
+	}
+	free = free[2:]
+	for i, s := range services {
+		four := free[4*i : 4*i+4]
+		ports := ServicePorts{App: four[0], DaprHTTP: four[1], DaprGRPC: four[2], DaprInternal: four[3]}
+		if s.Edge {
+			ports.App = public
+		}
+		p.ports[s.Name] = ports
+		p.tokens[s.Name] = tokens{toSidecar: randomHex(), toApp: randomHex()}
+	}
+	return p, nil
+}
+
+// PublicURL is where clients find the gateway.
+func (p *Plan) PublicURL() string {
+	host, port, err := net.SplitHostPort(p.Listen)
+	if err != nil {
+		return "http://" + p.Listen // NewPlan has refused such an address
+	}
+	if host == "" || host == "0.0.0.0" || host == "::" {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Ports of a service.
+func (p *Plan) Ports(service string) ServicePorts { return p.ports[service] }
+
+// AppAddress is where a service listens.
+func (p *Plan) AppAddress(s Service) string {
+	if s.Edge {
+		return p.Listen
+	}
+	return freeport.Address(p.ports[s.Name].App)
+}
+
+// ProbeURL is where a service tells whether it is ready.
+func (p *Plan) ProbeURL(s Service) string {
+	if s.Edge {
+		return p.PublicURL() + "/readyz"
+	}
+	return "http://" + p.AppAddress(s) + "/readyz"
+}
+
+// SidecarProbeURL is where a sidecar tells that it can be used.
+func (p *Plan) SidecarProbeURL(s Service) string {
+	return "http://" + freeport.Address(p.ports[s.Name].DaprHTTP) + "/v1.0/healthz"
+}
+
+// Memory limits are soft: the collector works harder near them. A service
+// idles at some 30 MB.
+const serviceMemory = "160MiB"
+
+// ServiceEnv is the whole environment of a service; databaseURL is empty for
+// one without a database.
+func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
+	ports, tok := p.ports[s.Name], p.tokens[s.Name]
+	env := append(inherited(s.Name),
+		"LMS_LISTEN="+p.AppAddress(s),
+		"LMS_LOG_LEVEL="+p.LogLevel,
+		"LMS_PUBLIC_URL="+p.PublicURL(),
+		"LMS_OBJECTS_URL=file://"+filepath.ToSlash(p.Home.Objects()),
+		"LMS_ENVIRONMENT=development",
+		"DAPR_HTTP_PORT="+strconv.Itoa(ports.DaprHTTP),
+		"DAPR_GRPC_PORT="+strconv.Itoa(ports.DaprGRPC),
+		"DAPR_API_TOKEN="+tok.toSidecar,
+		"APP_API_TOKEN="+tok.toApp,
+		"GOMEMLIMIT="+serviceMemory,
+	)
+	if databaseURL != "" {
+		env = append(env, "LMS_DATABASE_URL="+databaseURL)
+	}
+	return env
+}
+
+// SidecarEnv is the whole environment of a sidecar.
+func (p *Plan) SidecarEnv(s Service) []string {
+	tok := p.tokens[s.Name]
+	return append(inherited(""),
+		"DAPR_HOST_IP=127.0.0.1", // what it registers for others to call
+		"DAPR_API_TOKEN="+tok.toSidecar,
+		"APP_API_TOKEN="+tok.toApp,
+		"LMS_KAFKA_BROKERS="+freeport.Address(p.BrokerPort),
+	)
+}
+
+// SidecarArgs are the flags of a sidecar. It listens on loopback only, has
+// neither placement nor scheduler, and takes headers of 64 KiB.
+func (p *Plan) SidecarArgs(s Service) []string {
+	ports := p.ports[s.Name]
+	return []string{
+		"--app-id", s.Name,
+		"--app-port", strconv.Itoa(ports.App), "--app-protocol", "http", "--app-channel-address", "127.0.0.1",
+		"--dapr-http-port", strconv.Itoa(ports.DaprHTTP),
+		"--dapr-grpc-port", strconv.Itoa(ports.DaprGRPC),
+		"--dapr-internal-grpc-port", strconv.Itoa(ports.DaprInternal),
+		"--dapr-listen-addresses", "127.0.0.1", "--dapr-internal-grpc-listen-address", "127.0.0.1",
+		"--config", filepath.Join(p.Root, "dapr", "config.yaml"),
+		"--resources-path", filepath.Join(p.Root, "components", "embedded"),
+		"--resources-path", filepath.Join(p.Root, "dapr"), // resiliency.yaml
+		"--disable-init-endpoints", "config",
+		"--enable-metrics=false", "--max-body-size", "4Mi", "--read-buffer-size", "64Ki",
+		"--dapr-graceful-shutdown-seconds", "5",
+		"--log-level", "warn", "--log-as-json",
+	}
+}
+
+// inherited is what a child gets of this process's own environment: never the
+// rest, which may hold anything. Settings of a service (LMS_USER_…) go to that
+// service.
+func inherited(service string) []string {
+	keep := func(name string) bool {
+		if slices.Contains([]string{"PATH", "HOME", "TZ", "GOCOVERDIR"}, name) || strings.HasPrefix(name, "OTEL_") {
+			return true
+		}
+		return service != "" && strings.HasPrefix(name, "LMS_"+strings.ToUpper(service)+"_")
+	}
+	var env []string
+	for _, kv := range os.Environ() {
+		if name, _, ok := strings.Cut(kv, "="); ok && keep(name) {
+			env = append(env, kv)
+		}
+	}
+	return env
+}

@@ -1,0 +1,81 @@
+package installation
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// allServices may prove themselves to auth, those that are not built yet too:
+// auth reads the whole list at its start.
+func allServices() []string {
+	return []string{
+		"user", "auth", "course", "enrollment", "content", "assignment", "notification", "payment", "search", "analytics", "gateway",
+	}
+}
+
+// secretNames are the entries of the secrets file, each 32 random bytes in
+// hexadecimal.
+func secretNames() []string {
+	names := []string{
+		"objects-signing-key", // signs links to local files
+		"auth-sealing-key",    // seals auth's signing keys, derives refresh tokens
+		"user-sealing-key",    // seals second factors and identity providers' secrets
+	}
+	for _, s := range allServices() {
+		names = append(names, "service-"+s)
+	}
+	return names
+}
+
+// Secrets are the generated secrets of an installation by name.
+type Secrets map[string]string
+
+// EnsureSecrets reads the secrets file and adds what it lacks; an existing
+// secret is never changed. The file can be read by its owner only.
+func (h Home) EnsureSecrets() (Secrets, error) {
+	s := Secrets{}
+	raw, err := os.ReadFile(h.SecretsFile())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("read the secrets: %w", err)
+	default:
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return nil, fmt.Errorf("%s is damaged (%w): restore it from a backup; without it what it sealed is lost", h.SecretsFile(), err)
+		}
+	}
+	added := false
+	for _, name := range secretNames() {
+		if s[name] == "" {
+			s[name] = randomHex()
+			added = true
+		}
+	}
+	if !added {
+		return s, nil
+	}
+	raw, err = json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the secrets: %w", err)
+	}
+	tmp := h.SecretsFile() + ".new"
+	if err := os.WriteFile(tmp, append(raw, '\n'), 0o600); err != nil {
+		return nil, fmt.Errorf("save the secrets: %w", err)
+	}
+	if err := os.Rename(tmp, h.SecretsFile()); err != nil {
+		return nil, fmt.Errorf("save the secrets: %w", err)
+	}
+	return s, nil
+}
+
+// randomHex is 32 random bytes; rand.Read of Go 1.24 and later never fails.
+func randomHex() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b)
+	return hex.EncodeToString(b)
+}
