@@ -58,7 +58,9 @@ func (k *Key) retired(now time.Time) bool {
 	return !k.RetiresAt.IsZero() && !now.Before(k.RetiresAt)
 }
 
-// Signer is the key that signs now: of those whose time has come the newest.
+// Signer is the key that signs now: of those whose time has come the newest. Of
+// two with the same time it is the later in the ring, since the earlier one
+// retires a tail after that time.
 func (r Ring) Signer(now time.Time) (Key, bool) {
 	var best Key
 	var found bool
@@ -66,7 +68,7 @@ func (r Ring) Signer(now time.Time) (Key, bool) {
 		if k.Private == nil || now.Before(k.SignsFrom) || k.retired(now) {
 			continue
 		}
-		if !found || k.SignsFrom.After(best.SignsFrom) {
+		if !found || !k.SignsFrom.Before(best.SignsFrom) {
 			best, found = k, true
 		}
 	}
@@ -83,7 +85,7 @@ func (r Ring) Published(now time.Time) []Key {
 func (r Ring) Due(now time.Time, s Schedule) bool {
 	var last Key
 	for _, k := range r.Keys {
-		if k.Private != nil && !k.retired(now) && (last.ID == "" || k.SignsFrom.After(last.SignsFrom)) {
+		if k.Private != nil && !k.retired(now) && (last.ID == "" || !k.SignsFrom.Before(last.SignsFrom)) {
 			last = k
 		}
 	}
