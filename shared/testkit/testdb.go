@@ -17,6 +17,7 @@ import (
 	"lms/migrations"
 	"lms/shared/localpg"
 	"lms/shared/localpg/testcluster"
+	"lms/shared/pg"
 )
 
 // databases is what the tests of one binary share: the server, and which
@@ -68,6 +69,7 @@ func openPool(t testing.TB, dsn string) *pgxpool.Pool {
 	require.NoError(t, err)
 	cfg.MaxConns = 16
 	cfg.ConnConfig.RuntimeParams["application_name"] = "test"
+	cfg.AfterConnect = pg.ReadUTC
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(t.Context()), cfg)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
