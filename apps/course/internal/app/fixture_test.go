@@ -26,6 +26,7 @@ import (
 	"lms/shared/jobs"
 	"lms/shared/objects"
 	"lms/shared/outbox"
+	"lms/shared/page"
 	"lms/shared/pg"
 	"lms/shared/testkit"
 	"lms/shared/web"
@@ -45,7 +46,9 @@ type world struct {
 	jobs    *jobs.Runner
 	objects *objects.Store
 	clock   *clock.Manual
-	friends *neighbours
+
+	background *transfer.Jobs
+	friends    *neighbours
 
 	tenant, unit, other                       uuid.UUID
 	admin, teacher, assistant, student, alien authz.Principal
@@ -133,9 +136,23 @@ func newWorld(t *testing.T) *world {
 	w.inbox = inbox.New(inbox.Options{DB: w.db})
 	events.Receivers(w.inbox, w.service, postgres.NewTx)
 	w.jobs = jobs.New(jobs.Options{DB: w.db})
-	(&transfer.Jobs{Service: w.service, Objects: w.objects, Log: slog.New(slog.DiscardHandler), Folder: t.TempDir()}).Handle(w.jobs)
+	w.background = &transfer.Jobs{Service: w.service, Objects: w.objects, Log: slog.New(slog.DiscardHandler), Folder: t.TempDir()}
+	w.background.Handle(w.jobs)
 	w.client = testkit.Server(t, w.router, tokens)
 	return w
+}
+
+// newWorldOn is another replica of the same service.
+func newWorldOn(w *world) *world {
+	r := *w
+	svc := *w.service
+	svc.Views = catalog.NewViews(100)
+	r.service = &svc
+	tokens := testkit.NewTokens(w.t)
+	r.router = web.NewRouter(web.Options{Service: "course", Verifier: tokens.Verifier(), Authz: svc.Authz})
+	(&httpapi.API{Service: &svc, Uploads: w.objects}).Mount(r.router)
+	r.client = testkit.Server(w.t, r.router, tokens)
+	return &r
 }
 
 func (w *world) person(tenant uuid.UUID, role string, scope uuid.UUID) authz.Principal {
@@ -257,7 +274,7 @@ func (w *world) call(from, name, key string, in any) (json.RawMessage, error) {
 	require.NoError(w.t, err)
 	w.calls++
 	return w.inbox.ReceiveCall(w.t.Context(), name, from, outbox.CallEnvelope{
-		CallID: uuid.New(), Source: from, Name: name, Key: key, Seq: w.calls, TenantID: w.tenant, Time: w.clock.Now(), Data: raw,
+		CallID: uuid.New(), Source: from, Key: key, Seq: w.calls, TenantID: w.tenant, Time: w.clock.Now(), Data: raw,
 	})
 }
 
@@ -290,3 +307,5 @@ func (w *world) rows(owner authz.Principal, id uuid.UUID) map[string]string {
 	}
 	return out
 }
+
+func pageOf(limit int) page.Request { return page.Request{Limit: limit} }

@@ -17,6 +17,17 @@ func modulePath(i int) string { return fmt.Sprintf("modules[%d].", i) }
 
 func itemPath(m, i int) string { return fmt.Sprintf("modules[%d].items[%d].", m, i) }
 
+// pathTo is the path of the fields of a module or item, "" for none.
+func (c Curriculum) pathTo(id uuid.UUID) string {
+	if mi, ok := c.Module(id); ok {
+		return modulePath(mi)
+	}
+	if mi, ii, ok := c.Item(id); ok {
+		return itemPath(mi, ii)
+	}
+	return ""
+}
+
 // insertAt puts v at the position, or at the end for nil; a position beyond the
 // end is the end.
 func insertAt[T any](list []T, position *int, v T) ([]T, int) {

@@ -208,7 +208,7 @@ func (s *Service) edit(ctx context.Context, actor authz.Principal, id uuid.UUID,
 		}
 		s.clean(&after)
 		if err := s.bind(ctx, tx, c, before, &after); err != nil {
-			return Edited{}, err
+			return Edited{}, relativeTo(after.pathTo(target), err)
 		}
 		c, docs, err := s.saveCurriculum(ctx, tx, c, before, after, e.reason, actor.UserID)
 		if err != nil {
