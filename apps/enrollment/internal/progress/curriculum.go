@@ -174,3 +174,13 @@ func (c *Curriculum) NextUnlock(now time.Time) *time.Time {
 	at := c.unlocksAt[i]
 	return &at
 }
+
+// Empty is a curriculum without modules.
+func Empty() *Curriculum {
+	c := &Curriculum{}
+	c.index()
+	return c
+}
+
+// Size is the number of items.
+func (c *Curriculum) Size() int { return len(c.items) }

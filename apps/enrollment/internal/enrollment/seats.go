@@ -1,0 +1,253 @@
+package enrollment
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lms/shared/contracts/events"
+	"lms/shared/work"
+)
+
+// promoteAtOnce bounds how many of a waiting list are looked at in one
+// transaction, so that the course's row is not locked for long; the sweep goes on.
+const promoteAtOnce = 100
+
+// fill gives free seats to who waits, in order (rule 32), and tells course how
+// the seats stand. Who may not come in now (window, prerequisites) is passed over
+// and keeps the place. The course's row is locked by the caller.
+func (s *Service) fill(ctx context.Context, tx Tx, c Course, seats *Seats, now time.Time) (map[uuid.UUID]Enrollment, error) {
+	promoted := map[uuid.UUID]Enrollment{}
+	if seats.Waiting > 0 && seats.Free() > 0 {
+		ids, err := tx.Waiting(ctx, c.ID, promoteAtOnce)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			if seats.Free() == 0 {
+				break
+			}
+			e, err := s.promote(ctx, tx, id, seats, now)
+			if err != nil {
+				return nil, err
+			}
+			if e != nil {
+				promoted[id] = *e
+			}
+		}
+	}
+	return promoted, s.tellSeats(ctx, tx, c, *seats)
+}
+
+// promote gives one person of the waiting list a seat or an offer; nil when the
+// checks of enrolling refuse.
+func (s *Service) promote(ctx context.Context, tx Tx, id uuid.UUID, seats *Seats, now time.Time) (*Enrollment, error) {
+	st, err := tx.StandingOf(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
+	if st.Existing.State != Waitlisted {
+		return nil, nil //nolint:nilnil // somebody else was faster
+	}
+	state, refused := st.Promote(now)
+	if refused != nil {
+		return nil, nil //nolint:nilnil,nilerr // the person waits on; the sweep asks again
+	}
+	st.Seats = *seats
+	e := *st.Existing
+	if state == Active {
+		e.SetEnds(e.EndsAt, entitledUntil(st))
+	}
+	if err := s.arrive(ctx, tx, &st, &e, state, arrival{now: now, promoted: true}); err != nil {
+		return nil, err
+	}
+	*seats = st.Seats
+	return &e, nil
+}
+
+// Promote fills a course's free seats from its waiting list: after its capacity
+// was raised, and by the sweep.
+func (s *Service) Promote(ctx context.Context, course uuid.UUID) (int, error) {
+	n := 0
+	err := s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		now := s.Now()
+		seats, err := tx.LockSeats(ctx, course, now)
+		if err != nil {
+			return err
+		}
+		c, _, err := tx.Course(ctx, course, uuid.Nil)
+		if err != nil {
+			return err
+		}
+		promoted, err := s.fill(ctx, tx, c, &seats, now)
+		n = len(promoted)
+		return err
+	})
+	return n, err
+}
+
+const sweepBatch = 200
+
+// Sweep turns dates into stored facts and promotes (correctness.md, Seats): it
+// runs every minute on one replica. Each enrollment is its own short transaction.
+func (s *Service) Sweep(ctx context.Context) error {
+	for _, part := range []func(context.Context) error{s.sweepDue, s.sweepHolds, s.sweepPromotions, s.sweepNotices, s.sweepLearners, s.sweepCurricula} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachDue runs one over ids until there are none left or nothing moves.
+func (s *Service) eachDue(ctx context.Context, find func(context.Context, Tx) ([]uuid.UUID, error), one func(context.Context, uuid.UUID) error) error {
+	for {
+		var ids []uuid.UUID
+		err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
+			ids, err = find(ctx, tx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := one(ctx, id); err != nil {
+				return err
+			}
+		}
+		if len(ids) < sweepBatch {
+			return nil
+		}
+	}
+}
+
+func (s *Service) sweepDue(ctx context.Context) error {
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx) ([]uuid.UUID, error) {
+		return tx.DueEnrollments(ctx, s.Now(), sweepBatch)
+	}, s.expire)
+}
+
+// expire stores that a date has come (rule 30): access ended, an invitation or
+// an offer was not answered. A freed seat goes to who waits.
+func (s *Service) expire(ctx context.Context, id uuid.UUID) error {
+	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		now := s.Now()
+		st, err := tx.StandingOf(ctx, id, now)
+		if err != nil {
+			return err
+		}
+		e := *st.Existing
+		previous := e.State
+		overdue := (previous == Invited || previous == Offered) && after(now, e.AnswerBy)
+		ended := (previous == Active || previous == Suspended) && after(now, e.AccessEndsAt)
+		if !overdue && !ended {
+			return nil // answered or prolonged in the meantime
+		}
+		if err := e.move(Expired, now); err != nil {
+			return err
+		}
+		if err := tx.UpdateEnrollment(ctx, &e); err != nil {
+			return err
+		}
+		state := snapshot(e, st.Course, previous, now)
+		var told events.Event = events.EnrollmentExpired{EnrollmentState: state}
+		if previous == Offered {
+			told = events.EnrollmentOfferExpired{EnrollmentState: state}
+		}
+		if err := tx.Emit(ctx, told, meta(st.Course)); err != nil {
+			return err
+		}
+		st.count(previous, Expired)
+		_, err = s.fill(ctx, tx, st.Course, &st.Seats, now)
+		return err
+	})
+}
+
+func (s *Service) sweepHolds(ctx context.Context) error {
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx) ([]uuid.UUID, error) {
+		holds, err := tx.LapsedHolds(ctx, s.Now(), sweepBatch)
+		ids := make([]uuid.UUID, len(holds))
+		for i, h := range holds {
+			ids[i] = h.ID
+		}
+		return ids, err
+	}, func(ctx context.Context, id uuid.UUID) error {
+		return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+			return s.release(ctx, tx, id, true)
+		})
+	})
+}
+
+func (s *Service) sweepPromotions(ctx context.Context) error {
+	var ids []uuid.UUID
+	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
+		ids, err = tx.CoursesToPromote(ctx, s.Now(), sweepBatch)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		for {
+			n, err := s.Promote(ctx, id)
+			if err != nil {
+				return err
+			}
+			if n < promoteAtOnce {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) sweepNotices(ctx context.Context) error {
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx) ([]uuid.UUID, error) {
+		now := s.Now()
+		return tx.ExpiringSoon(ctx, now, now.Add(s.Settings.NoticeBefore), sweepBatch)
+	}, func(ctx context.Context, id uuid.UUID) error {
+		return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+			now := s.Now()
+			st, err := tx.StandingOf(ctx, id, now)
+			if err != nil {
+				return err
+			}
+			e := *st.Existing
+			if e.ExpiryToldAt != nil || e.State != Active {
+				return nil
+			}
+			e.ExpiryToldAt = &now
+			if err := tx.UpdateEnrollment(ctx, &e); err != nil {
+				return err
+			}
+			return tx.Emit(ctx, events.EnrollmentExpiringSoon{EnrollmentState: snapshot(e, st.Course, e.State, now)}, meta(st.Course))
+		})
+	})
+}
+
+// sweepLearners judges anew where a date opened something: a module that asks
+// for nothing completes at once when it opens (rule 2).
+func (s *Service) sweepLearners(ctx context.Context) error {
+	for {
+		n := 0
+		err := s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+			ids, err := tx.DueLearners(ctx, s.Now(), sweepBatch)
+			if err != nil {
+				return err
+			}
+			n = len(ids)
+			return s.judge(ctx, tx, ids, false)
+		})
+		if err != nil || n < sweepBatch {
+			return err
+		}
+	}
+}
+
+func (s *Service) sweepCurricula(ctx context.Context) error {
+	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		_, err := tx.PruneCurricula(ctx, sweepBatch)
+		return err
+	})
+}
