@@ -12,11 +12,13 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 )
 
-// What daprd gathers into one delivery. A short wait keeps the latency of a
-// quiet topic low; a busy one fills batches anyway.
+// What daprd gathers into one delivery; measured (dapr/README.md): with one
+// partition 200 and 20 ms give 9,700 events/s from a backlog and a p99 of 26 ms
+// at 500 events/s. 200 events of the largest size fit into maxBulkBody; a batch
+// refused for its size would come back for ever.
 const (
-	maxBulk       = 100
-	maxBulkWaitMs = 10
+	maxBulk       = 200
+	maxBulkWaitMs = 20
 	maxBulkBody   = 64 << 20
 )
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ type broker struct {
 	events    []map[string]any
 	calls     []outbox.CallEnvelope
 	mails     [][]byte
+	largest   int // bytes of the largest bulk
 	failEvent func(id string) bool
 	publish   error
 	call      func(outbox.CallEnvelope) ([]byte, error)
@@ -39,6 +41,11 @@ func (b *broker) PublishBulk(_ context.Context, _, _ string, ms []outbox.Message
 	if b.publish != nil {
 		return nil, b.publish
 	}
+	size := 0
+	for _, m := range ms {
+		size += len(m.Body)
+	}
+	b.largest = max(b.largest, size)
 	for _, m := range ms {
 		if b.failEvent != nil && b.failEvent(m.ID) {
 			failed = append(failed, m.ID)
@@ -221,6 +228,20 @@ func TestTwoReplicasShareTheShardsAndOneTakesOver(t *testing.T) {
 	}
 	eventually(t, "taken over", func() bool { return len(b.published()) == 31 })
 	requireGapFree(t, b.published())
+}
+
+func TestABulkFitsIntoOneRequestToTheSidecar(t *testing.T) {
+	t.Parallel()
+	b := &broker{}
+	db := pg.From(testkit.DB(t, "kit"), pg.Options{Service: "course"})
+	for range 20 {
+		require.NoError(t, db.InTx(t.Context(), work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+			return u.Emit(ctx, events.AnnouncementPublished{CourseID: uuid.New(), Text: strings.Repeat("x", 250<<10)}, work.Meta{})
+		}))
+	}
+	run(t, outbox.New(outbox.Options{DB: db, Transport: b}))
+	eventually(t, "20 events", func() bool { return len(b.published()) == 20 })
+	b.set(func() { require.Less(t, b.largest, 4<<20) })
 }
 
 func TestKeptEventsAreServedAsTheyWerePublished(t *testing.T) {

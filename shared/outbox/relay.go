@@ -18,6 +18,10 @@ const (
 	relayBatch     = 500
 	relayTimeout   = 15 * time.Second
 	relayLockClass = 0x4c4d53 // "LMS": the first key of the shards' advisory locks
+	// maxPublish keeps one bulk below the sidecar's limit of 4 MiB, in bytes with
+	// perMessage for what surrounds each event.
+	maxPublish = 3 << 20
+	perMessage = 256
 	// aggregateHold is how long the later events of an aggregate wait after
 	// one of its events failed.
 	aggregateHold = time.Second
@@ -180,10 +184,7 @@ func (s *session) publishBatch(ctx context.Context) (int, error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
-	messages := make([]Message, len(batch))
-	for i, r := range batch {
-		messages[i] = Message{ID: r.ID.String(), Key: r.AggregateID.String(), Body: s.ob.envelope(r)}
-	}
+	batch, messages := s.ob.fitting(batch)
 	pctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), relayTimeout)
 	defer cancel()
 	failed, perr := s.ob.o.Transport.PublishBulk(pctx, s.ob.component, s.ob.topic, messages)
@@ -196,6 +197,21 @@ func (s *session) publishBatch(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	return s.mark(pctx, batch, failed)
+}
+
+// fitting cuts a batch to what one request to the sidecar may carry, but never
+// below one event.
+func (ob *Outbox) fitting(batch []outRow) ([]outRow, []Message) {
+	messages := make([]Message, 0, len(batch))
+	size := 0
+	for _, r := range batch {
+		m := Message{ID: r.ID.String(), Key: r.AggregateID.String(), Body: ob.envelope(r)}
+		if size += len(m.Body) + perMessage; size > maxPublish && len(messages) > 0 {
+			break
+		}
+		messages = append(messages, m)
+	}
+	return batch[:len(messages)], messages
 }
 
 func (s *session) mark(ctx context.Context, batch []outRow, failed []string) (int, error) {

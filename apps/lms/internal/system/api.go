@@ -137,3 +137,14 @@ func (a Answer) Code(t testing.TB) string {
 	require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"), "%s", a.Body)
 	return fmt.Sprint(a.Map(t)["code"])
 }
+
+// Read is a GET repeated until it is answered by a 200.
+func (a *API) Read(t testing.TB, path string) (ans Answer) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var err error
+		ans, err = a.Try(http.MethodGet, path, nil)
+		return err == nil && ans.Status == http.StatusOK
+	}, time.Minute, 100*time.Millisecond, "GET %s is answered", path)
+	return ans
+}
