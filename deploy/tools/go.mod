@@ -1,6 +1,8 @@
+// The tools of this repository, pinned. They have a module of their own so that
+// their dependencies do not move the product's.
 module lms/deploy/tools
 
-go 1.26.0
+go 1.26.4
 
 tool (
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -39,7 +39,7 @@ func (h Home) Prepare() error {
 	// Others may pass through the first two: PostgreSQL runs as another user
 	// when the caller is root.
 	for dir, mode := range map[string]os.FileMode{
-		h.Dir: 0o711, h.Data(): 0o711, h.Bin(): 0o755, h.Run(): 0o700, h.Logs(): 0o700, h.Mail(): 0o700, h.Objects(): 0o700,
+		h.Dir: 0o711, h.Data(): 0o711, h.Bin(): 0o755, h.Run(): 0o700, h.Resources(): 0o700, h.Logs(): 0o700, h.Mail(): 0o700, h.Objects(): 0o700,
 	} {
 		if err := os.MkdirAll(dir, mode); err != nil {
 			return fmt.Errorf("cannot make %s: %w: choose another folder by %s", dir, plain(err), HomeVariable)
@@ -78,6 +78,10 @@ func (h Home) Objects() string { return filepath.Join(h.Dir, "objects") }
 
 // Postgres is the data folder of the database.
 func (h Home) Postgres() string { return filepath.Join(h.Data(), "postgres") }
+
+// Resources holds copies of the resources that are not components. The folder
+// dapr/ itself holds other files too, about which every sidecar would complain.
+func (h Home) Resources() string { return filepath.Join(h.Run(), "resources") }
 
 // Program is the file of a built program.
 func (h Home) Program(name string) string { return filepath.Join(h.Bin(), name) }

@@ -65,6 +65,9 @@ func NewPlan(home Home, root string, services []Service, listen, logLevel string
 	return p, nil
 }
 
+// SidecarToken is what a service's sidecar asks its callers for.
+func (p *Plan) SidecarToken(service string) string { return p.tokens[service].toSidecar }
+
 // PublicURL is where clients find the gateway.
 func (p *Plan) PublicURL() string {
 	host, port, err := net.SplitHostPort(p.Listen)
@@ -151,7 +154,7 @@ func (p *Plan) SidecarArgs(s Service) []string {
 		"--dapr-listen-addresses", "127.0.0.1", "--dapr-internal-grpc-listen-address", "127.0.0.1",
 		"--config", filepath.Join(p.Root, "dapr", "config.yaml"),
 		"--resources-path", filepath.Join(p.Root, "components", "embedded"),
-		"--resources-path", filepath.Join(p.Root, "dapr"), // resiliency.yaml
+		"--resources-path", p.Home.Resources(),
 		"--disable-init-endpoints", "config",
 		"--enable-metrics=false", "--max-body-size", "4Mi", "--read-buffer-size", "64Ki",
 		"--dapr-graceful-shutdown-seconds", "5",

@@ -18,6 +18,9 @@ func allServices() []string {
 	}
 }
 
+// operatorName is the service name of the operator's command towards auth.
+const operatorName = "lms"
+
 // secretNames are the entries of the secrets file, each 32 random bytes in
 // hexadecimal.
 func secretNames() []string {
@@ -26,7 +29,7 @@ func secretNames() []string {
 		"auth-sealing-key",    // seals auth's signing keys, derives refresh tokens
 		"user-sealing-key",    // seals second factors and identity providers' secrets
 	}
-	for _, s := range allServices() {
+	for _, s := range append(allServices(), operatorName) {
 		names = append(names, "service-"+s)
 	}
 	return names

@@ -38,6 +38,9 @@ type Options struct {
 	// ReadyTimeout bounds the time to readiness; building is not counted.
 	ReadyTimeout time.Duration
 	Say          func(string) // progress, a line each
+	// Bootstrap makes what a new installation begins with, once everything
+	// serves and before it counts as ready; nil for nothing.
+	Bootstrap func(ctx context.Context) error
 }
 
 // Ready tells that everything serves.
@@ -86,10 +89,14 @@ func Run(ctx context.Context, o Options, ready func(Ready)) (err error) {
 	if l.record.Control, answered, err = l.sup.ServeControl(control); err != nil {
 		return err
 	}
+	l.record.Control.SidecarToken = l.plan.SidecarToken(installation.Gateway)
 	l.record.StartedAt = began.UTC()
 	l.save(l.sup.Status())
 
 	err = l.up(ctx)
+	if err == nil && o.Bootstrap != nil {
+		err = o.Bootstrap(ctx)
+	}
 	if err == nil {
 		l.becameReady(began, ready)
 		l.keep(ctx)
@@ -137,6 +144,11 @@ func (l *launch) clearRun() error {
 			return fmt.Errorf("clear the sidecars' names: %w", err)
 		}
 	}
+	if l.Sidecars {
+		if err := l.copyResources(); err != nil {
+			return err
+		}
+	}
 	logs, err := filepath.Glob(filepath.Join(l.Home.Logs(), "*.log"))
 	if err != nil {
 		return fmt.Errorf("list the logs: %w", err)
@@ -150,6 +162,19 @@ func (l *launch) clearRun() error {
 	}
 	return nil
 }
+
+func (l *launch) copyResources() error {
+	raw, err := os.ReadFile(filepath.Join(l.Root, "dapr", resiliencyFile))
+	if err != nil {
+		return fmt.Errorf("settings of the sidecars: %w: check the source tree out whole", err)
+	}
+	if err := os.WriteFile(filepath.Join(l.Home.Resources(), resiliencyFile), raw, 0o600); err != nil {
+		return fmt.Errorf("settings of the sidecars: %w", err)
+	}
+	return nil
+}
+
+const resiliencyFile = "resiliency.yaml"
 
 // up starts everything, as much as possible side by side.
 func (l *launch) up(ctx context.Context) error {

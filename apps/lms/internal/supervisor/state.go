@@ -43,6 +43,9 @@ const (
 type Control struct {
 	Address string `json:"address"`
 	Token   string `json:"token"`
+	// SidecarToken is what the gateway's sidecar asks for; the operator's
+	// commands call services through it.
+	SidecarToken string `json:"sidecar_token"`
 }
 
 // Record is the contents of the state file, which only its owner may read.

@@ -314,12 +314,16 @@ func (s *Supervisor) WaitReady(ctx context.Context, name string) error {
 		return nil
 	}
 	crashes := t.snapshot().Crashes
-	tick := time.NewTicker(25 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var last error // what it said itself, not that time ran out
 	for {
 		err := t.spec.Ready(ctx)
 		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
 		}
 		if st := t.snapshot(); st.Crashes-crashes >= 3 {
 			return fmt.Errorf("%s does not stay up (%s); its log is %s", name, st.LastExit, st.LogFile)
@@ -327,7 +331,7 @@ func (s *Supervisor) WaitReady(ctx context.Context, name string) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w", name, err)
+			return fmt.Errorf("%s is not ready: %w", name, last)
 		}
 	}
 }

@@ -1,0 +1,46 @@
+# Everything a developer needs; `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+HOME_DIR := $(or $(LMS_HOME),.lms)
+TEST_FLAGS ?= -race
+TOOLS := $(CURDIR)/.cache/tools
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: build ## Build and run everything on this machine (Ctrl-C stops it); ARGS="--only course"
+	@exec $(HOME_DIR)/bin/lms up --no-build $(ARGS)
+
+.PHONY: build
+build: ## Build every command into .lms/bin
+	@mkdir -p $(HOME_DIR)/bin
+	@go build -o $(HOME_DIR)/bin/ ./apps/...
+
+.PHONY: sidecar
+sidecar: ## Build the sidecar (once; minutes) and put it into .lms/bin
+	@mkdir -p $(HOME_DIR)/bin
+	@go run ./apps/lms sidecar
+
+.PHONY: test
+test: ## All tests, those of the sidecar too; TEST_FLAGS= leaves the race detector out
+	go test $(TEST_FLAGS) ./...
+	cd dapr/sidecar && go test ./...
+
+.PHONY: fmt
+fmt: ## Format all Go code
+	@mkdir -p $(TOOLS) && cd deploy/tools && go build -o $(TOOLS)/ mvdan.cc/gofumpt
+	@$(TOOLS)/gofumpt -w apps migrations shared dapr
+
+.PHONY: check
+check: ## Formatting, vet, linters, known vulnerabilities
+	@deploy/tools/check
+
+.PHONY: chaos
+chaos: build sidecar ## Kill what can be killed under load and count what is lost (minutes)
+	go test -count=1 -timeout 60m -tags chaos ./apps/lms/...
+
+.PHONY: bench
+bench: ## Benchmarks
+	go test -run '^$$' -bench . -benchtime 2s ./apps/... ./shared/...
