@@ -36,7 +36,7 @@ import (
 // world is the service on a database of its own, with neighbours that answer what
 // a test tells them to.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	service *catalog.Service
 	router  *web.Router
 	client  *testkit.Client
@@ -101,7 +101,7 @@ func (n *neighbours) enroll(user, course uuid.UUID) {
 	n.courses[user] = append(n.courses[user], course)
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, tenant: uuid.New(), unit: uuid.New(), other: uuid.New(), clock: clock.NewManual(time.Now())}
 	w.pool = testkit.DB(t, "course")

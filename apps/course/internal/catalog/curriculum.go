@@ -19,6 +19,9 @@ const (
 	MaxItems   = 2_000
 	// MaxBody is the length of a text page, in bytes of sanitised HTML.
 	MaxBody = 100_000
+	// MaxBodies bounds the texts of all pages of a course, in bytes: a copy or an
+	// export holds them in memory.
+	MaxBodies = 32 << 20
 	// MaxCurriculumBytes bounds the JSON of the curriculum's event. It stays below
 	// the 256 KiB of any event, so that a resource's points or a relock, which are
 	// not the editor's doing, still fit.
@@ -135,6 +138,16 @@ func (c Curriculum) Item(id uuid.UUID) (module, item int, ok bool) {
 func (c Curriculum) has(module, item uuid.UUID) bool {
 	mi, _, ok := c.Item(item)
 	return ok && c.Modules[mi].ID == module
+}
+
+// writesBodies says whether texts of pages are on their way to the store.
+func (c Curriculum) writesBodies() bool {
+	for _, m := range c.Modules {
+		if slices.ContainsFunc(m.Items, func(i Item) bool { return i.Body != nil }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Resources are the ids of all placed resources, each once.

@@ -21,8 +21,9 @@ type Store interface {
 	CourseFor(ctx context.Context, id, user uuid.UUID) (Course, string, error)
 	// DocumentFor is CourseFor reduced to what a decision needs, with one of the
 	// curriculum's ready documents: the published one, and the full one when the
-	// person has an active role or full is set.
-	DocumentFor(ctx context.Context, id, user uuid.UUID, full bool) (Head, Documents, error)
+	// person has an active role or full is set. Neither is read when the version is
+	// the known one.
+	DocumentFor(ctx context.Context, id, user uuid.UUID, full bool, known int64) (Head, Documents, error)
 }
 
 // Tx is what a transaction offers the domain.
@@ -75,6 +76,8 @@ type curriculumRows interface {
 	// Bodies are the texts of all pages of a course, by item.
 	Bodies(ctx context.Context, course uuid.UUID) (map[uuid.UUID]string, error)
 	Body(ctx context.Context, item uuid.UUID) (string, error)
+	// BodyBytes is the size of the texts of all pages of a course.
+	BodyBytes(ctx context.Context, course uuid.UUID) (int64, error)
 
 	InsertVersion(ctx context.Context, v CurriculumVersion) error
 	Versions(ctx context.Context, course uuid.UUID, p page.Request) (page.Page[CurriculumVersion], error)

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -59,6 +60,9 @@ func (s *Service) CreateCourse(ctx context.Context, actor authz.Principal, in Ne
 
 // insertCourse checks and writes a new draft with its staff, event and audit.
 func (s *Service) insertCourse(ctx context.Context, tx Tx, policy *authz.Policy, actor authz.Principal, unit, tenant, id uuid.UUID, settings Settings) (Course, error) {
+	if u, ok := policy.OrgUnit(unit); ok && u.Archived {
+		return Course{}, apperr.Conflict("org_unit_archived", "The org unit is archived.")
+	}
 	now := s.Now()
 	c := Course{
 		ID: id, TenantID: tenant, OrgUnitID: unit, OrgUnitPath: pathOf(policy, unit, nil), Settings: settings,
@@ -438,25 +442,37 @@ func (s *Service) Whole(ctx context.Context, id uuid.UUID) (CourseWithSeq, error
 	return out, err
 }
 
-// AllCourses pages through every course by id, for indexing.
-func (s *Service) AllCourses(ctx context.Context, after uuid.UUID, since *time.Time, limit int) ([]CourseWithSeq, error) {
-	var out []CourseWithSeq
-	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+// maxPageBytes bounds a page of whole courses: a sidecar carries 4 MiB at most.
+const maxPageBytes = 2 << 20
+
+// AllCourses pages through every course by id, for indexing. more says that there
+// may be others behind the last one: a page ends at the limit, or when it is large.
+func (s *Service) AllCourses(ctx context.Context, after uuid.UUID, since *time.Time, limit int) (out []CourseWithSeq, more bool, err error) {
+	err = s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 		courses, err := tx.CoursesAfter(ctx, after, since, limit)
 		if err != nil {
 			return err
 		}
-		out = make([]CourseWithSeq, 0, len(courses))
+		out, more = make([]CourseWithSeq, 0, len(courses)), len(courses) == limit
+		size := 0
 		for _, c := range courses {
 			w, err := s.whole(ctx, tx, c)
 			if err != nil {
 				return err
 			}
+			raw, err := json.Marshal(w)
+			if err != nil {
+				return apperr.Internal(err)
+			}
+			if size += len(raw); size > maxPageBytes && len(out) > 0 {
+				more = true
+				return nil
+			}
 			out = append(out, w)
 		}
 		return nil
 	})
-	return out, err
+	return out, more, err
 }
 
 // whole reads the sequence number first: events that come while the rest is read

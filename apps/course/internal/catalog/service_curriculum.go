@@ -23,9 +23,19 @@ type Document struct {
 }
 
 // Curriculum gives the ready document: everything to holders of course:read in the
-// course, what is published to everyone else who may know the course.
-func (s *Service) Curriculum(ctx context.Context, actor authz.Principal, id uuid.UUID) (Document, error) {
-	h, docs, err := s.Store.DocumentFor(ctx, id, actor.UserID, len(actor.Grants) > 0)
+// course, what is published to everyone else who may know the course. A caller who
+// has the version known already gets no JSON; 0 is none.
+func (s *Service) Curriculum(ctx context.Context, actor authz.Principal, id uuid.UUID, known int64) (Document, error) {
+	// Who can see drafts only as staff of a course gets the whole document by that.
+	full := false
+	if len(actor.Grants) > 0 {
+		policy, err := s.Authz.Policy(ctx)
+		if err != nil {
+			return Document{}, err
+		}
+		full = policy.AllowsSomewhere(actor, authz.CourseRead)
+	}
+	h, docs, err := s.Store.DocumentFor(ctx, id, actor.UserID, full, known)
 	if err != nil {
 		return Document{}, err
 	}
@@ -42,7 +52,7 @@ func (s *Service) Curriculum(ctx context.Context, actor authz.Principal, id uuid
 
 // CurriculumView is Curriculum for who needs parts of it.
 func (s *Service) CurriculumView(ctx context.Context, actor authz.Principal, id uuid.UUID) (CurriculumView, error) {
-	doc, err := s.Curriculum(ctx, actor, id)
+	doc, err := s.Curriculum(ctx, actor, id, 0)
 	if err != nil {
 		return CurriculumView{}, err
 	}
@@ -70,7 +80,7 @@ func (s *Service) Module(ctx context.Context, actor authz.Principal, course, mod
 // gets it when enrollment says that it is unlocked; a locked one is 403
 // `item_locked` with the reasons (rule 11).
 func (s *Service) Item(ctx context.Context, actor authz.Principal, course, module, item uuid.UUID) (ItemView, int64, error) {
-	doc, err := s.Curriculum(ctx, actor, course)
+	doc, err := s.Curriculum(ctx, actor, course, 0)
 	if err != nil {
 		return ItemView{}, 0, err
 	}
@@ -293,6 +303,15 @@ func (s *Service) saveCurriculum(ctx context.Context, tx Tx, c Course, before, a
 	}
 	if err := tx.SaveCurriculum(ctx, c, before, after, docs); err != nil {
 		return Course{}, Documents{}, err
+	}
+	if after.writesBodies() {
+		size, err := tx.BodyBytes(ctx, c.ID)
+		if err != nil {
+			return Course{}, Documents{}, err
+		}
+		if size > MaxBodies {
+			return Course{}, Documents{}, apperr.Invalid(apperr.Field{Path: "modules", Code: "bodies_too_large", Message: "The texts of all pages take more than 32 MiB."})
+		}
 	}
 	if err := tx.UpdateCourse(ctx, c); err != nil {
 		return Course{}, Documents{}, err

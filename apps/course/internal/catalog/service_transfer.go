@@ -264,7 +264,7 @@ func (s *Service) pack(ctx context.Context, tx Tx, c Course) (Package, error) {
 
 // fill puts the curriculum of a package into a course in place of what is there.
 func (s *Service) fill(ctx context.Context, tx Tx, c Course, pkg Package, reason string, by uuid.UUID) (Course, []Note, error) {
-	if len(pkg.Modules) == 0 {
+	if len(pkg.Modules) == 0 && pkg.Completion == nil {
 		return c, nil, nil
 	}
 	var ids []uuid.UUID

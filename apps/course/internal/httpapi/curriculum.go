@@ -110,7 +110,7 @@ type getCurriculumInput struct {
 }
 
 func (a *API) getCurriculum(ctx context.Context, in *getCurriculumInput, w http.ResponseWriter, _ *http.Request) error {
-	doc, err := a.Service.Curriculum(ctx, web.Actor(ctx), in.ID)
+	doc, err := a.Service.Curriculum(ctx, web.Actor(ctx), in.ID, knownVersion(in.IfNoneMatch.IfNoneMatch))
 	if err != nil {
 		return err
 	}
@@ -121,6 +121,13 @@ func (a *API) getCurriculum(ctx context.Context, in *getCurriculumInput, w http.
 		return nil
 	}
 	return writeJSON(w, doc.JSON)
+}
+
+// knownVersion is the version behind a single tag of ours, 0 for anything else.
+func knownVersion(tag string) int64 {
+	m := web.OptionalIfMatch{IfMatch: tag}
+	v, _ := m.Version()
+	return v
 }
 
 func writeJSON(w http.ResponseWriter, raw []byte) error {

@@ -46,8 +46,7 @@ func (a *API) allCourses(ctx context.Context, in *allCoursesInput) (*web.Resourc
 	if !in.UpdatedSince.IsZero() {
 		since = &in.UpdatedSince
 	}
-	size := in.Request().Size()
-	courses, err := a.Service.AllCourses(ctx, after, since, size)
+	courses, more, err := a.Service.AllCourses(ctx, after, since, in.Request().Size())
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +54,8 @@ func (a *API) allCourses(ctx context.Context, in *allCoursesInput) (*web.Resourc
 	for i, c := range courses {
 		out.Items[i] = document(c)
 	}
-	if len(courses) == size {
-		out.NextCursor = page.Encode(courses[size-1].Course.ID)
+	if more {
+		out.NextCursor = page.Encode(courses[len(courses)-1].Course.ID)
 	}
 	return web.Res(out, 0), nil
 }

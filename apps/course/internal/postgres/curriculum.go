@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-
 	"reflect"
 	"time"
 
@@ -16,19 +15,20 @@ import (
 )
 
 const documentForSQL = `
-select ` + headColumns + `, d.published as published_document,
-  case when $3 or exists (select 1 from course_staff s where s.course_id = c.id and s.user_id = $2 and s.active) then d.whole end as whole_document
+select ` + headColumns + `, case when c.curriculum_version <> $4 then d.published end as published_document,
+  case when c.curriculum_version <> $4 and ($3 or exists (select 1 from course_staff s where s.course_id = c.id and s.user_id = $2 and s.active))
+    then d.whole end as whole_document
 from courses c join curriculum_documents d on d.course_id = c.id
 where c.id = $1 and c.deleted_at is null`
 
 // DocumentFor implements catalog.Store.
-func (s *Store) DocumentFor(ctx context.Context, id, user uuid.UUID, full bool) (catalog.Head, catalog.Documents, error) {
+func (s *Store) DocumentFor(ctx context.Context, id, user uuid.UUID, full bool, known int64) (catalog.Head, catalog.Documents, error) {
 	type row struct {
 		catalog.Head
 		PublishedDocument []byte
 		WholeDocument     []byte
 	}
-	r, err := oneTrip[row](ctx, s.db, "course", documentForSQL, id, user, full)
+	r, err := oneTrip[row](ctx, s.db, "course", documentForSQL, id, user, full, known)
 	return r.Head, catalog.Documents{Full: r.WholeDocument, Published: r.PublishedDocument}, err
 }
 
@@ -280,8 +280,9 @@ func (t tx) SaveCurriculum(ctx context.Context, c catalog.Course, before, after 
 }
 
 const (
-	bodiesSQL = `select item_id, body from page_bodies where course_id = $1`
-	bodySQL   = `select coalesce((select body from page_bodies where item_id = $1), '')`
+	bodiesSQL    = `select item_id, body from page_bodies where course_id = $1`
+	bodyBytesSQL = `select coalesce(sum(octet_length(body)), 0)::bigint from page_bodies where course_id = $1`
+	bodySQL      = `select coalesce((select body from page_bodies where item_id = $1), '')`
 )
 
 // Bodies implements catalog.Tx.
@@ -297,6 +298,11 @@ func (t tx) Bodies(ctx context.Context, course uuid.UUID) (map[uuid.UUID]string,
 // Body implements catalog.Tx.
 func (t tx) Body(ctx context.Context, item uuid.UUID) (string, error) {
 	return pg.Scalar[string](ctx, t, "item", bodySQL, item)
+}
+
+// BodyBytes implements catalog.Tx.
+func (t tx) BodyBytes(ctx context.Context, course uuid.UUID) (int64, error) {
+	return pg.Scalar[int64](ctx, t, "course", bodyBytesSQL, course)
 }
 
 const (

@@ -84,13 +84,17 @@ func TestACourseComesBackAsItWent(t *testing.T) {
 	_, _, err = store.CourseFor(ctx, uuid.New(), uuid.Nil)
 	require.True(t, apperr.IsKind(err, apperr.KindNotFound))
 
-	head, mine, err := store.DocumentFor(ctx, want.ID, member.UserID, false)
+	head, mine, err := store.DocumentFor(ctx, want.ID, member.UserID, false, 0)
 	require.NoError(t, err)
 	require.Equal(t, int64(4), head.CurriculumVersion)
 	require.Equal(t, docs, mine, "staff get both")
-	_, theirs, err := store.DocumentFor(ctx, want.ID, uuid.New(), false)
+	_, theirs, err := store.DocumentFor(ctx, want.ID, uuid.New(), false, 0)
 	require.NoError(t, err)
 	require.Nil(t, theirs.Full, "the whole document does not travel for who may not see it")
+
+	_, none, err := store.DocumentFor(ctx, want.ID, member.UserID, true, 4)
+	require.NoError(t, err)
+	require.Equal(t, catalog.Documents{}, none, "who has the version gets nothing again")
 
 	// Another tenant's transaction sees nothing and writes nothing.
 	require.NoError(t, store.Read(ctx, work.Tenant(other), func(ctx context.Context, tx catalog.Tx) error {
@@ -115,8 +119,10 @@ func TestACurriculumComesBackAsItWent(t *testing.T) {
 	points := events.Hundredths(1000)
 	quiz := catalog.Resource{ID: uuid.New(), TenantID: tenant, CourseID: &c.ID, Kind: events.ItemQuiz, Title: "Q", Published: true, Points: &points}
 	first := catalog.Module{ID: uuid.New(), Title: "one", Published: true, Prerequisites: []uuid.UUID{}, UnlockAt: &at, Sequential: true, RequiredCount: &one, Relock: 2, Items: []catalog.Item{
-		{ID: uuid.New(), Kind: events.ItemQuiz, Title: "quiz", Published: true, ResourceID: &quiz.ID, Resource: &quiz, PlacedAt: at,
-			Requirement: &catalog.Requirement{Kind: events.RequireMinScore, MinScore: &score, Unit: events.ScorePercent}},
+		{
+			ID: uuid.New(), Kind: events.ItemQuiz, Title: "quiz", Published: true, ResourceID: &quiz.ID, Resource: &quiz, PlacedAt: at,
+			Requirement: &catalog.Requirement{Kind: events.RequireMinScore, MinScore: &score, Unit: events.ScorePercent},
+		},
 		{ID: uuid.New(), Kind: events.ItemLink, Title: "link", URL: "https://example.org", UnlockAt: &at, PlacedAt: at},
 	}}
 	second := catalog.Module{ID: uuid.New(), Title: "two", Prerequisites: []uuid.UUID{first.ID}, Items: []catalog.Item{
