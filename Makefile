@@ -24,7 +24,7 @@ sidecar: ## Build the sidecar (once; minutes) and put it into .lms/bin
 	@go run ./apps/lms sidecar
 
 .PHONY: test
-test: ## All tests, those of the sidecar too; TEST_FLAGS= leaves the race detector out
+test: build sidecar ## All tests, also against the whole running system; TEST_FLAGS= leaves the race detector out
 	go test $(TEST_FLAGS) ./...
 	cd dapr/sidecar && go test ./...
 

@@ -23,6 +23,7 @@ type statusReport struct {
 	Home       string            `json:"home"`
 	Address    string            `json:"address"`
 	Phase      supervisor.Phase  `json:"phase"`
+	Ready      bool              `json:"ready"` // every service says so now
 	Supervisor processReport     `json:"supervisor"`
 	Processes  []processReport   `json:"processes"`
 	Totals     map[string]totals `json:"totals"` // by kind, and "all"
@@ -97,7 +98,11 @@ func statusOf(ctx context.Context, home installation.Home, r supervisor.Record) 
 		wg.Go(func() { report.Processes[i] = look(ctx, p) })
 	}
 	wg.Wait()
+	report.Ready = r.Phase == supervisor.PhaseReady
 	for _, p := range append(slices.Clone(report.Processes), report.Supervisor) {
+		if p.State != supervisor.Running || (p.Ready != nil && !*p.Ready) {
+			report.Ready = false
+		}
 		for _, key := range []string{string(p.Kind), "all"} {
 			t := report.Totals[key]
 			t.Processes++

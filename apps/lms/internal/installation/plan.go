@@ -29,8 +29,9 @@ type Plan struct {
 // ServicePorts of one service and its sidecar.
 type ServicePorts struct{ App, DaprHTTP, DaprGRPC, DaprInternal int }
 
-// tokens between a service and its sidecar, new at each start.
-type tokens struct{ toSidecar, toApp string }
+// tokens between a service and its sidecar, new at each start: what the sidecar
+// wants to see, and what it shows to the service.
+type tokens struct{ sidecar, app string }
 
 // NewPlan chooses the ports and tokens. Every port but the public one is free
 // at this moment.
@@ -60,13 +61,13 @@ func NewPlan(home Home, root string, services []Service, listen, logLevel string
 			ports.App = public
 		}
 		p.ports[s.Name] = ports
-		p.tokens[s.Name] = tokens{toSidecar: randomHex(), toApp: randomHex()}
+		p.tokens[s.Name] = tokens{sidecar: randomHex(), app: randomHex()}
 	}
 	return p, nil
 }
 
-// SidecarToken is what a service's sidecar asks its callers for.
-func (p *Plan) SidecarToken(service string) string { return p.tokens[service].toSidecar }
+// SidecarToken is what the sidecar of a service wants to see.
+func (p *Plan) SidecarToken(service string) string { return p.tokens[service].sidecar }
 
 // PublicURL is where clients find the gateway.
 func (p *Plan) PublicURL() string {
@@ -112,7 +113,7 @@ const serviceMemory = "160MiB"
 // one without a database.
 func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
 	ports, tok := p.ports[s.Name], p.tokens[s.Name]
-	env := append(inherited(s.Name),
+	env := append(append(localSettings(s), inherited(s.Name)...),
 		"LMS_LISTEN="+p.AppAddress(s),
 		"LMS_LOG_LEVEL="+p.LogLevel,
 		"LMS_PUBLIC_URL="+p.PublicURL(),
@@ -120,8 +121,8 @@ func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
 		"LMS_ENVIRONMENT=development",
 		"DAPR_HTTP_PORT="+strconv.Itoa(ports.DaprHTTP),
 		"DAPR_GRPC_PORT="+strconv.Itoa(ports.DaprGRPC),
-		"DAPR_API_TOKEN="+tok.toSidecar,
-		"APP_API_TOKEN="+tok.toApp,
+		"DAPR_API_TOKEN="+tok.sidecar,
+		"APP_API_TOKEN="+tok.app,
 		"GOMEMLIMIT="+serviceMemory,
 	)
 	if databaseURL != "" {
@@ -130,13 +131,24 @@ func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
 	return env
 }
 
+// localSettings differ on one machine from a service's own defaults; the
+// caller's environment overrides them.
+func localSettings(s Service) []string {
+	if !s.Edge {
+		return nil
+	}
+	// Everybody on this machine shares one address: what would slow an attacker
+	// elsewhere would slow the developer's own load here.
+	return []string{"LMS_GATEWAY_ADDRESS_RATE=1000000", "LMS_GATEWAY_USER_RATE=1000000", "LMS_GATEWAY_SIGN_IN_RATE=100000"}
+}
+
 // SidecarEnv is the whole environment of a sidecar.
 func (p *Plan) SidecarEnv(s Service) []string {
 	tok := p.tokens[s.Name]
 	return append(inherited(""),
 		"DAPR_HOST_IP=127.0.0.1", // what it registers for others to call
-		"DAPR_API_TOKEN="+tok.toSidecar,
-		"APP_API_TOKEN="+tok.toApp,
+		"DAPR_API_TOKEN="+tok.sidecar,
+		"APP_API_TOKEN="+tok.app,
 		"LMS_KAFKA_BROKERS="+freeport.Address(p.BrokerPort),
 	)
 }
