@@ -23,8 +23,14 @@ var (
 	stages = []string{"Discovering", "Foundations of", "Working with", "Problems in", "Advanced", "Reviewing", "Beyond"}
 	forms  = []string{"Reading", "Lecture notes", "Exercise", "Case study", "Summary"}
 	places = []struct{ locale, zone string }{
-		{"en", "Europe/London"}, {"en", "America/New_York"}, {"de", "Europe/Berlin"}, {"es", "Europe/Madrid"},
-		{"es", "America/Bogota"}, {"vi", "Asia/Ho_Chi_Minh"}, {"en", "Asia/Kolkata"}, {"en", "Australia/Sydney"},
+		{"en", "Europe/London"},
+		{"en", "America/New_York"},
+		{"de", "Europe/Berlin"},
+		{"es", "Europe/Madrid"},
+		{"es", "America/Bogota"},
+		{"vi", "Asia/Ho_Chi_Minh"},
+		{"en", "Asia/Kolkata"},
+		{"en", "Australia/Sydney"},
 	}
 	givenNames = []string{
 		"Amara", "Linh", "Jonas", "Sofía", "Priya", "Mateo", "Aylin", "Noah", "Chidi", "Hannah", "Minh", "Elena", "Omar", "Freya",

@@ -37,7 +37,9 @@ func TestNothingBeyondLoopbackIsLoaded(t *testing.T) {
 	t.Parallel()
 	_, err := load.Run(t.Context(), load.Options{
 		Connections: 1, Duration: time.Second,
-		Next: func(_, _ int) (*http.Request, error) { return http.NewRequest(http.MethodGet, "http://192.0.2.1/", nil) },
+		Next: func(_, _ int) (*http.Request, error) {
+			return http.NewRequest(http.MethodGet, "http://192.0.2.1/", nil)
+		},
 	})
 	require.ErrorIs(t, err, load.ErrNotLoopback)
 }
