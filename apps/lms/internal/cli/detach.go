@@ -43,7 +43,7 @@ func (e *env) detach(ctx context.Context, f upFlags) error {
 		return errors.Join(fmt.Errorf("open the log: %w", err), log.Close())
 	}
 	defer func() { _ = log.Close() }() // the other process has its own handle
-	args := []string{"up", "--no-logs", "--home", home.Dir, "--root", root, "--listen", f.listen, "--log-level", f.logLevel, "--timeout", f.timeout.String()}
+	args := []string{"up", "--no-logs", "--home", home.Dir, "--root", root, "--listen", f.listen, "--log-level", f.logLevel, "--timeout", f.timeout.String(), "--demo", f.demo}
 	if f.noBuild {
 		args = append(args, "--no-build")
 	}

@@ -3,14 +3,17 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"lms/apps/lms/internal/demo"
 	"lms/apps/lms/internal/follow"
 	"lms/apps/lms/internal/installation"
 	"lms/apps/lms/internal/launch"
@@ -24,6 +27,7 @@ type upFlags struct {
 	noBuild    bool
 	noLogs     bool
 	noSidecars bool
+	demo       string
 	timeout    time.Duration
 }
 
@@ -54,6 +58,7 @@ the next start.`,
 	fl.BoolVar(&f.detach, "detach", false, "return when everything serves, and leave it running")
 	fl.BoolVar(&f.noBuild, "no-build", false, "run the programs that are in the installation's bin folder")
 	fl.BoolVar(&f.noLogs, "no-logs", false, "do not follow the logs")
+	fl.StringVar(&f.demo, "demo", "small", "organisation to make up at the first start: small, medium, large or none")
 	fl.DurationVar(&f.timeout, "timeout", time.Minute, "give up when it does not serve within this time")
 	fl.BoolVar(&f.noSidecars, "no-sidecars", false, "for tests of this command")
 	if err := fl.MarkHidden("no-sidecars"); err != nil {
@@ -83,10 +88,11 @@ func (e *env) up(ctx context.Context, f upFlags) error {
 	logs := e.follower(home, names, f.noLogs)
 	err = launch.Run(ctx, launch.Options{
 		Home: home, Root: root, Listen: f.listen, LogLevel: f.logLevel, Build: !f.noBuild, Sidecars: !f.noSidecars,
-		Broker: self, ReadyTimeout: f.timeout, Say: e.say,
+		Broker: self, ReadyTimeout: f.timeout, Say: e.say, Bootstrap: e.firstStart(home, f),
 	}, func(r launch.Ready) {
 		// The one line of result; a reader that is gone does not stop the system.
 		_, _ = fmt.Fprintf(e.out, "LMS is ready at %s after %.1f s (%d processes; mail in %s)\n", r.Address, r.Took.Seconds(), len(r.Pieces), home.Mail())
+		e.demo(ctx, home, r.Address, f.demo)
 		logs.start()
 	})
 	if logErr := logs.stop(); err == nil {
@@ -96,6 +102,42 @@ func (e *env) up(ctx context.Context, f upFlags) error {
 		e.say("everything has stopped")
 	}
 	return err
+}
+
+// firstStart makes what an installation begins with; without sidecars nothing
+// can be called.
+func (e *env) firstStart(home installation.Home, f upFlags) func(context.Context) error {
+	if f.noSidecars {
+		return nil
+	}
+	return func(ctx context.Context) error { return e.bootstrap(ctx, home) }
+}
+
+// demo loads the made-up organisation into a new installation and tells the
+// accounts. A failure is told and leaves the installation running.
+func (e *env) demo(ctx context.Context, home installation.Home, address, size string) {
+	a, err := readAccounts(home)
+	if err != nil {
+		return // an installation without sidecars has none
+	}
+	if size != "none" && a.DemoPassword == "" {
+		e.say("making up a demo organisation (--demo none leaves it out)")
+		s, err := demo.SizeOf(size)
+		if err == nil {
+			_, err = e.seed(ctx, home, address, s, 1)
+		}
+		if err != nil {
+			e.say("the demo organisation was not loaded: " + err.Error())
+		}
+		if a, err = readAccounts(home); err != nil {
+			return
+		}
+	}
+	e.say("accounts (passwords are in " + accountsFile(home) + "):")
+	e.say(fmt.Sprintf("  administrator  %-42s %s", a.AdminEmail, a.AdminPassword))
+	for _, role := range slices.Sorted(maps.Keys(a.Demo)) {
+		e.say(fmt.Sprintf("  %-14s %-42s %s", role, a.Demo[role], a.DemoPassword))
+	}
 }
 
 // secondSignal ends this process at once when it is told to stop a second time.

@@ -71,6 +71,8 @@ func Root(t testing.TB) string {
 func Start(t testing.TB, args ...string) *System {
 	t.Helper()
 	s := &System{Home: t.TempDir(), URL: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), root: Root(t), t: t}
+	// The programs that `make build` and `make sidecar` have made.
+	require.NoError(t, os.Symlink(filepath.Join(s.root, ".lms", "bin"), filepath.Join(s.Home, "bin")))
 	s.Up(t, args...)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -90,7 +92,7 @@ func (s *System) Up(t testing.TB, args ...string) {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	addr := s.URL[len("http://"):]
-	out, err := s.command(ctx, append([]string{"up", "--detach", "--listen", addr}, args...)...).CombinedOutput()
+	out, err := s.command(ctx, append([]string{"up", "--detach", "--no-build", "--demo", "none", "--listen", addr}, args...)...).CombinedOutput()
 	require.NoError(t, err, "lms up: %s", out)
 }
 
