@@ -190,10 +190,13 @@ func (db *DB) attempt(ctx context.Context, scope work.Scope, o pgx.TxOptions, fn
 		return err
 	}
 	u := &Unit{Tx: tx, db: db, scope: scope}
+	ended := false
 	defer func() {
-		if err == nil {
+		if ended && err == nil {
 			return
 		}
+		// Also after a panic of fn, which goes on from here: without a rollback
+		// its connection, and the locks it holds, would never come back.
 		// The caller may have gone; the connection must still come back clean.
 		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
@@ -202,7 +205,9 @@ func (db *DB) attempt(ctx context.Context, scope work.Scope, o pgx.TxOptions, fn
 		}
 		u.keepRefusal(rctx, err)
 	}()
-	if err := fn(ctx, u); err != nil {
+	err = fn(ctx, u)
+	ended = true
+	if err != nil {
 		return err
 	}
 	if o.AccessMode != pgx.ReadOnly {

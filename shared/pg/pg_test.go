@@ -210,3 +210,14 @@ func TestScopeOfAPrincipal(t *testing.T) {
 		require.Equal(t, c.want, work.ScopeOf(c.who), name)
 	}
 }
+
+func TestAPanicGivesItsConnectionBack(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	for range 2 * db.Pool.Config().MaxConns {
+		require.Panics(t, func() {
+			_ = db.InTx(t.Context(), work.AllTenants(), func(context.Context, *pg.Unit) error { panic("defect") })
+		})
+	}
+	require.EqualValues(t, 0, db.Pool.Stat().AcquiredConns())
+}
