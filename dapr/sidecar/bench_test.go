@@ -45,7 +45,7 @@ func newBench(b *testing.B, partitions int, bulk bulkSubscribe, consumer bool) (
 	b.Helper()
 	home := newInstallation(b, installationOptions{partitions: partitions})
 	it := &bench{app: newSubscriber("events-course", "course.events", bulk)}
-	it.app.work = func(n int) { time.Sleep(handlerBase + time.Duration(n)*handlerPerEvent) }
+	it.app.work = func(n int) { <-time.After(handlerBase + time.Duration(n)*handlerPerEvent) }
 	it.course = home.start("course", sidecarOptions{})
 	begin := func() { home.start("enrollment", sidecarOptions{app: it.app}) }
 	if consumer {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert" // all offenders of a rule at once
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,7 +23,8 @@ const root = "../.."
 // pure packages do no I/O: a domain package may build on them.
 var pure = []string{
 	"lms/shared/apperr", "lms/shared/authz", "lms/shared/clock", "lms/shared/page", "lms/shared/patch", "lms/shared/work",
-	"lms/shared/contracts", "lms/shared/contracts/events", "lms/shared/contracts/internalapi",
+	// authn signs and verifies; what it fetches is injected.
+	"lms/shared/authn", "lms/shared/contracts", "lms/shared/contracts/events", "lms/shared/contracts/internalapi",
 }
 
 // computing are libraries without I/O that domain packages may use: values,
@@ -30,7 +32,7 @@ var pure = []string{
 var computing = []string{
 	"github.com/google/uuid", "golang.org/x/crypto", "golang.org/x/text", "github.com/golang-jwt/jwt/v5", "github.com/pquerna/otp",
 	"github.com/beevik/etree", "github.com/arran4/golang-ical", "github.com/go-pdf/fpdf", "github.com/skip2/go-qrcode",
-	"github.com/gabriel-vasile/mimetype", "github.com/microcosm-cc/bluemonday", "golang.org/x/net/html", "golang.org/x/net/publicsuffix",
+	"github.com/gabriel-vasile/mimetype", "github.com/ccojocar/zxcvbn-go/data", "github.com/microcosm-cc/bluemonday", "golang.org/x/net/html", "golang.org/x/net/publicsuffix",
 }
 
 // inputOutput are the parts of the standard library that a domain package may
@@ -113,7 +115,7 @@ func TestDomainPackagesDoNoInputOutput(t *testing.T) {
 		}
 		seen[service+"/"+folder] = true
 		for _, i := range f.imports {
-			require.True(t, allowedInDomain(service, i), "%s imports %s", f.path, i)
+			assert.True(t, allowedInDomain(service, i), "%s imports %s", f.path, i)
 		}
 	}
 	require.NotEmpty(t, seen)
@@ -152,7 +154,7 @@ func TestEdgesDoNotImportEachOther(t *testing.T) {
 				continue
 			}
 			other, _, _ := strings.Cut(rest, "/")
-			require.False(t, other != folder && slices.Contains(edges, other), "%s imports the edge %s", f.path, i)
+			assert.False(t, other != folder && slices.Contains(edges, other), "%s imports the edge %s", f.path, i)
 		}
 	}
 }
@@ -194,7 +196,7 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 		documented[dir] = documented[dir] || f.ast.Doc != nil
 	}
 	for dir := range folders {
-		require.True(t, documented[dir], "%s has no package comment", dir)
+		assert.True(t, documented[dir], "%s has no package comment", dir)
 	}
 }
 
@@ -202,15 +204,22 @@ func TestFilesStayShortAndFreeOfHiddenState(t *testing.T) {
 	t.Parallel()
 	for _, f := range files(t) {
 		if !ast.IsGenerated(f.ast) {
-			require.LessOrEqual(t, f.lines, 500, "%s is too long", f.path)
+			assert.LessOrEqual(t, f.lines, 500, "%s is too long", f.path)
 		}
 		for _, d := range f.ast.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil {
-				require.NotEqual(t, "init", fn.Name.Name, "%s has an init function", f.path)
+				if f.path == reexec {
+					continue
+				}
+				assert.NotEqual(t, "init", fn.Name.Name, "%s has an init function", f.path)
 			}
 		}
 	}
 }
+
+// reexec is the one init function: a test binary started as the guard of the
+// test database must not run its tests.
+const reexec = "shared/localpg/testcluster/testcluster.go"
 
 func TestTestsWaitOnSignalsAndNeverSleep(t *testing.T) {
 	t.Parallel()
@@ -228,7 +237,7 @@ func TestTestsWaitOnSignalsAndNeverSleep(t *testing.T) {
 				return true
 			}
 			pkg, ok := sel.X.(*ast.Ident)
-			require.False(t, ok && pkg.Name == "time" && sel.Sel.Name == "Sleep", "%s sleeps", f.path)
+			assert.False(t, ok && pkg.Name == "time" && sel.Sel.Name == "Sleep", "%s sleeps", f.path)
 			return true
 		})
 	}
