@@ -1,6 +1,7 @@
 package internalapi
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
