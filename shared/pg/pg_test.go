@@ -44,6 +44,7 @@ func TestRowLevelSecurityHidesOtherTenants(t *testing.T) {
 	require.EqualValues(t, 1, count(work.Tenant(a)))
 	require.EqualValues(t, 2, count(work.AllTenants()))
 	require.EqualValues(t, 0, count(work.Tenant(uuid.New())))
+	require.EqualValues(t, 0, count(work.Tenant(uuid.Nil)), "an id that was forgotten opens nothing")
 
 	// A row of another tenant cannot be written either.
 	err := db.InTx(ctx, work.Tenant(a), func(ctx context.Context, u *pg.Unit) error {
@@ -206,6 +207,8 @@ func TestScopeOfAPrincipal(t *testing.T) {
 		"a user sees the own tenant":        {authz.Principal{UserID: uuid.New(), TenantID: tenant}, work.Tenant(tenant)},
 		"a platform administrator sees all": {authz.Principal{UserID: uuid.New(), TenantID: tenant, Grants: platform}, work.AllTenants()},
 		"a service sees all":                {authz.Principal{Service: "course"}, work.AllTenants()},
+		"a visitor sees what is public":     {authz.Principal{}, work.AllTenants()},
+		"a user without a tenant sees none": {authz.Principal{UserID: uuid.New()}, work.Scope{}},
 	} {
 		require.Equal(t, c.want, work.ScopeOf(c.who), name)
 	}

@@ -120,23 +120,28 @@ type Job struct {
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
 }
 
-// Scope is what rows a transaction may see: one tenant's, or all.
-type Scope struct{ tenant uuid.UUID }
+// Scope is what rows a transaction may see: one tenant's, or all. The zero
+// Scope sees none: an id that somebody forgot to set must not open everything.
+type Scope struct {
+	tenant uuid.UUID
+	all    bool
+}
 
 // Tenant limits a transaction to the rows of one tenant.
 func Tenant(id uuid.UUID) Scope { return Scope{tenant: id} }
 
 // AllTenants is for work that belongs to no tenant: relays, sweeps, platform
 // administration, a login by e-mail address.
-func AllTenants() Scope { return Scope{} }
+func AllTenants() Scope { return Scope{all: true} }
 
 // TenantID is the tenant, and false for all.
-func (s Scope) TenantID() (uuid.UUID, bool) { return s.tenant, s.tenant != uuid.Nil }
+func (s Scope) TenantID() (uuid.UUID, bool) { return s.tenant, !s.all }
 
 // ScopeOf is the scope of a caller: all tenants for a holder of any platform
-// grant and for services, else the caller's own.
+// grant, for services, and for visitors, who are shown what is public in any;
+// else the caller's own. A user without a tenant sees nothing.
 func ScopeOf(p authz.Principal) Scope {
-	if p.Service != "" || p.HasPlatformGrant() || p.TenantID == uuid.Nil {
+	if p.Service != "" || p.HasPlatformGrant() || p.Anonymous() {
 		return AllTenants()
 	}
 	return Tenant(p.TenantID)
