@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,12 +25,14 @@ type onceState struct {
 	out      any
 }
 
-// The lock and the look-up are one round trip. A first request that commits
-// between this statement's snapshot and its lock is not seen here; the primary
-// key then refuses the second insert and the transaction is run again.
-const onceBeginSQL = `
-select pg_try_advisory_xact_lock($2) as locked, k.body_hash, k.result, k.error
-from (select 1) one left join idempotency_key k on k.id = $1`
+// Lock and look-up are two statements in one round trip. The second has a
+// snapshot of its own, taken with the lock held: it sees what the holder before
+// has committed. In one statement the snapshot would be older than the lock, and
+// fn would run beside a finished request and fail on its rows.
+const (
+	onceLockSQL = `select pg_try_advisory_xact_lock($1)`
+	onceSeenSQL = `select body_hash, result, error from idempotency_key where id = $1`
+)
 
 const onceKeepSQL = `
 insert into idempotency_key (id, body_hash, result, created_at) values ($1, $2, $3, $4)`
@@ -47,10 +50,8 @@ func (u *Unit) Once(ctx context.Context, out any, fn func() error) error {
 	s := &onceState{bodyHash: key.BodyHash, out: out}
 	s.id = sha256.Sum256([]byte(key.Caller + "\x00" + key.Route + "\x00" + key.Key))
 
-	var locked bool
-	var hash, result, refusal []byte
-	lock := int64(binary.BigEndian.Uint64(s.id[:8]))
-	if err := u.QueryRow(ctx, onceBeginSQL, s.id[:], lock).Scan(&locked, &hash, &result, &refusal); err != nil {
+	locked, hash, result, refusal, err := u.lookUp(ctx, s.id)
+	if err != nil {
 		return fmt.Errorf("idempotency key: %w", err)
 	}
 	switch {
@@ -59,6 +60,8 @@ func (u *Unit) Once(ctx context.Context, out any, fn func() error) error {
 	case refusal != nil:
 		return decodeRefusal(refusal)
 	case hash != nil:
+		// An earlier try of this transaction may have left something in *out.
+		reflect.ValueOf(out).Elem().SetZero()
 		if err := json.Unmarshal(result, out); err != nil {
 			return fmt.Errorf("kept answer: %w", err)
 		}
@@ -68,6 +71,19 @@ func (u *Unit) Once(ctx context.Context, out any, fn func() error) error {
 	}
 	u.once = s
 	return fn()
+}
+
+func (u *Unit) lookUp(ctx context.Context, id [32]byte) (locked bool, hash, result, refusal []byte, err error) {
+	var b pgx.Batch
+	b.Queue(onceLockSQL, int64(binary.BigEndian.Uint64(id[:8]))).QueryRow(func(row pgx.Row) error { return row.Scan(&locked) })
+	b.Queue(onceSeenSQL, id[:]).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&hash, &result, &refusal); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil
+	})
+	err = u.SendBatch(ctx, &b).Close()
+	return locked, hash, result, refusal, err
 }
 
 // queueOnce adds the answer to the batch of the commit. *out is read here,

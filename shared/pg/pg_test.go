@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lms/shared/apperr"
@@ -223,4 +224,32 @@ func TestAPanicGivesItsConnectionBack(t *testing.T) {
 		})
 	}
 	require.EqualValues(t, 0, db.Pool.Stat().AcquiredConns())
+}
+
+// The second request of a key must never run fn once the first has committed,
+// or fn fails on the first one's rows and the refusal goes out as the answer.
+func TestARepeatedRequestNeverMeetsTheRowsOfTheFirst(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	for i := range 40 {
+		key := fmt.Sprint("unique-", i)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				var out answer
+				err := db.InTx(withKey(context.WithoutCancel(t.Context()), key, "b"), work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+					return u.Once(ctx, &out, func() error {
+						n, err := pg.Exec(ctx, u, `insert into aggregate_seq (aggregate_id, seq) values ($1, 1) on conflict do nothing`, uuid.NewSHA1(uuid.Nil, []byte(key)))
+						if err == nil && n == 0 {
+							return apperr.Conflict("exists", "It exists.")
+						}
+						out.ID = uuid.New()
+						return err
+					})
+				})
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+	}
 }
