@@ -189,17 +189,23 @@ func (s *Service) sweepPromotions(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ids {
-		for {
-			n, err := s.Promote(ctx, id)
-			if err != nil {
-				return err
-			}
-			if n < promoteAtOnce {
-				break
-			}
+		if _, err := s.PromoteAll(ctx, id); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// PromoteAll promotes until nobody else can be, in steps that hold the course's
+// row shortly.
+func (s *Service) PromoteAll(ctx context.Context, course uuid.UUID) (total int, err error) {
+	for {
+		n, err := s.Promote(ctx, course)
+		total += n
+		if err != nil || n < promoteAtOnce {
+			return total, err
+		}
+	}
 }
 
 func (s *Service) sweepNotices(ctx context.Context) error {
