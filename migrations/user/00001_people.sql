@@ -104,7 +104,7 @@ create table users (
   version             bigint      not null default 1,
   unique (tenant_id, id),
   foreign key (tenant_id, org_unit_id) references org_units (tenant_id, id),
-  constraint users_email_key_spelling check (email_key is null or (email_key = lower(email) and email_key <> '')),
+  constraint users_email_key_spelling check (email_key = lower(email_key) and email_key <> ''),
   constraint users_gone_frees_email check (status not in ('deleted', 'merged') or email_key is null),
   constraint users_merged check (merged_into is null or (status = 'merged' and merged_into <> id)),
   constraint users_deactivated check (status <> 'deactivated' or deactivated_at is not null),

@@ -1,5 +1,5 @@
-// Package passwords does the slow part of password checking: argon2id in a
-// bounded amount of memory, and the list of passwords that many people use.
+// Package passwords hashes passwords with argon2id, within a bound of memory,
+// and knows those that too many people use.
 package passwords
 
 import (
@@ -7,163 +7,187 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/ccojocar/zxcvbn-go/data"
+	"github.com/ccojocar/zxcvbn-go/frequency"
 	"golang.org/x/crypto/argon2"
 
 	"lms/shared/apperr"
 )
 
-// Params of argon2id (RFC 9106).
+// Params are those of argon2id.
 type Params struct {
-	MemoryKiB uint32
-	Passes    uint32
-	Lanes     uint8
+	Memory  uint32 // KiB
+	Time    uint32
+	Threads uint8
 }
 
-// Default is the first choice of OWASP's Password Storage Cheat Sheet for
-// argon2id: 19 MiB, two passes, one lane.
-func Default() Params { return Params{MemoryKiB: 19 * 1024, Passes: 2, Lanes: 1} }
+// Default are OWASP's: 19 MiB, two passes, one lane.
+func Default() Params { return Params{Memory: 19 * 1024, Time: 2, Threads: 1} }
 
 const (
 	saltBytes = 16
 	keyBytes  = 32
-	// slotWait is how long a check waits for its turn before it is refused.
-	slotWait = 3 * time.Second
-	// Limits of what a stored hash may ask for, so that a bad row cannot take
-	// the machine's memory.
-	maxMemoryKiB = 256 * 1024
-	maxPasses    = 16
+	// A kept hash may ask for no more than this: it comes from our own database,
+	// and a damaged row must not take the machine along.
+	maxMemory = 256 * 1024
+	maxTime   = 10
 )
 
-// Hasher implements identity.Passwords.
+// Hasher implements identity.Passwords. At most Slots hashes are computed at
+// once, so that a flood of logins takes at most Slots × Memory; who waits longer
+// than Wait for a slot is sent away with 503 `busy`.
 type Hasher struct {
 	params Params
 	slots  chan struct{}
+	wait   time.Duration
+	dummy  string
 	common map[string]struct{}
-	decoy  string // what the password of nobody is compared with
 }
 
-// New makes a hasher that runs at most parallel computations at once: at the
-// default parameters each takes 19 MiB.
-func New(p Params, parallel int) (*Hasher, error) {
-	h := &Hasher{params: p, slots: make(chan struct{}, max(parallel, 1))}
-	var err error
-	if h.common, err = commonPasswords(); err != nil {
-		return nil, err
+// New makes a hasher. slots is at least one.
+func New(p Params, slots int, wait time.Duration) (*Hasher, error) {
+	if p.Memory < 8 || p.Memory > maxMemory || p.Time < 1 || p.Time > maxTime || p.Threads < 1 || slots < 1 {
+		return nil, errors.New("argon2id: parameters out of range")
 	}
-	salt := make([]byte, saltBytes)
-	if _, err := rand.Read(salt); err != nil {
-		return nil, fmt.Errorf("random salt: %w", err)
+	h := &Hasher{params: p, slots: make(chan struct{}, slots), wait: wait, common: map[string]struct{}{}}
+	for _, word := range frequency.Lists["Passwords"].List {
+		if len(word) >= 6 {
+			h.common[strings.ToLower(word)] = struct{}{}
+		}
 	}
-	h.decoy = encode(p, salt, make([]byte, keyBytes))
+	for _, word := range ours {
+		h.common[word] = struct{}{}
+	}
+	// What an unknown account is compared with. Nobody knows its password.
+	secret := make([]byte, keyBytes)
+	_, _ = rand.Read(secret) // never fails since Go 1.24
+	h.dummy = h.encode(p, secret[:saltBytes], secret)
 	return h, nil
 }
 
-// Hash makes a PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$key.
-func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	salt := make([]byte, saltBytes)
-	if _, err := rand.Read(salt); err != nil {
-		return "", fmt.Errorf("random salt: %w", err)
-	}
-	key, err := h.key(ctx, h.params, password, salt)
-	if err != nil {
-		return "", err
-	}
-	return encode(h.params, salt, key), nil
-}
+// ours are common where this product runs, and not in the list.
+var ours = []string{"changeme", "change-me", "passwort", "kennwort", "passwort1", "hallo123", "learning", "learning1", "welcome123", "administrator", "admin123", "student123", "teacher123", "password123", "qwertz123", "letmein123"}
 
-// Verify compares in constant time. An empty hash costs as much as a real one
-// and is never right, so that an unknown account answers no faster.
-func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, upgrade bool, err error) {
-	known := hash != ""
-	if !known {
-		hash = h.decoy
+func (h *Hasher) enter(ctx context.Context) error {
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	default:
 	}
-	p, salt, want, err := decode(hash)
-	if err != nil {
-		return false, false, fmt.Errorf("stored password hash: %w", err)
-	}
-	got, err := h.key(ctx, p, password, salt)
-	if err != nil {
-		return false, false, err
-	}
-	same := subtle.ConstantTimeCompare(got, want) == 1
-	return known && same, known && p != h.params, nil
-}
-
-// Common says that a password is on the list, in any case.
-func (h *Hasher) Common(password string) bool {
-	_, ok := h.common[strings.ToLower(password)]
-	return ok
-}
-
-func (h *Hasher) key(ctx context.Context, p Params, password string, salt []byte) ([]byte, error) {
-	t := time.NewTimer(slotWait)
+	t := time.NewTimer(h.wait)
 	defer t.Stop()
 	select {
 	case h.slots <- struct{}{}:
+		return nil
 	case <-t.C:
-		return nil, apperr.Unavailable("busy", "Too many people are signing in right now. Try again.").After(time.Second)
+		return apperr.Unavailable("busy", "Too many people sign in at this moment. Try again.").After(time.Second)
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	defer func() { <-h.slots }()
-	return argon2.IDKey([]byte(password), salt, p.Passes, p.MemoryKiB, p.Lanes, keyBytes), nil
 }
 
-func encode(p Params, salt, key []byte) string {
-	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.MemoryKiB, p.Passes, p.Lanes, b64.EncodeToString(salt), b64.EncodeToString(key))
+func (h *Hasher) leave() { <-h.slots }
+
+// Hash implements identity.Passwords.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	if err := h.enter(ctx); err != nil {
+		return "", err
+	}
+	defer h.leave()
+	salt := make([]byte, saltBytes)
+	_, _ = rand.Read(salt) // never fails since Go 1.24
+	return h.encode(h.params, salt, derive(h.params, password, salt, keyBytes)), nil
 }
 
-var errHash = errors.New("not an argon2id PHC string within limits")
+func derive(p Params, password string, salt []byte, length uint32) []byte {
+	return argon2.IDKey([]byte(password), salt, p.Time, p.Memory, p.Threads, length)
+}
+
+func (h *Hasher) encode(p Params, salt, key []byte) string {
+	b := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Time, p.Threads, b.EncodeToString(salt), b.EncodeToString(key))
+}
+
+// Verify implements identity.Passwords.
+func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, upgrade bool, err error) {
+	known := hash != ""
+	if !known {
+		hash = h.dummy
+	}
+	p, salt, key, err := decode(hash)
+	if err != nil {
+		return false, false, apperr.Internal(err)
+	}
+	if err := h.enter(ctx); err != nil {
+		return false, false, err
+	}
+	defer h.leave()
+	got := derive(p, password, salt, uint32(len(key)))
+	ok = subtle.ConstantTimeCompare(got, key) == 1 && known
+	return ok, ok && (p != h.params || len(key) != keyBytes || len(salt) != saltBytes), nil
+}
+
+var errHash = errors.New("argon2id: not a hash of ours")
 
 func decode(hash string) (p Params, salt, key []byte, err error) {
 	parts := strings.Split(hash, "$")
-	if len(parts) != 6 || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
 		return p, nil, nil, errHash
 	}
-	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &p.MemoryKiB, &p.Passes, &p.Lanes); err != nil || n != 3 {
+	var version int
+	if _, err := fmt.Sscanf(parts[2], "v=%d", &version); err != nil || version != argon2.Version {
 		return p, nil, nil, errHash
 	}
-	if p.MemoryKiB == 0 || p.MemoryKiB > maxMemoryKiB || p.Passes == 0 || p.Passes > maxPasses || p.Lanes == 0 {
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &p.Memory, &p.Time, &p.Threads); err != nil {
 		return p, nil, nil, errHash
 	}
-	if salt, err = base64.RawStdEncoding.DecodeString(parts[4]); err != nil {
+	if p.Memory > maxMemory || p.Time < 1 || p.Time > maxTime || p.Threads < 1 {
 		return p, nil, nil, errHash
 	}
-	if key, err = base64.RawStdEncoding.DecodeString(parts[5]); err != nil || len(key) != keyBytes {
+	if salt, err = base64.RawStdEncoding.Strict().DecodeString(parts[4]); err != nil || len(salt) < 8 {
+		return p, nil, nil, errHash
+	}
+	if key, err = base64.RawStdEncoding.Strict().DecodeString(parts[5]); err != nil || len(key) < 16 || len(key) > 64 {
 		return p, nil, nil, errHash
 	}
 	return p, salt, key, nil
 }
 
-// commonPasswords is the list of zxcvbn (MIT), without what is too short to be
-// accepted anyway.
-func commonPasswords() (map[string]struct{}, error) {
-	raw, err := data.Asset("data/Passwords.json")
-	if err != nil {
-		return nil, fmt.Errorf("list of common passwords: %w", err)
+// Common implements identity.Passwords. Case does not make a password rarer,
+// nor do digits and signs behind it.
+func (h *Hasher) Common(password string) bool {
+	lower := strings.ToLower(password)
+	if _, ok := h.common[lower]; ok {
+		return true
 	}
-	var doc struct{ List []string }
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		return nil, fmt.Errorf("list of common passwords: %w", err)
+	if _, ok := h.common[strings.TrimRight(lower, "0123456789!.?")]; ok {
+		return true
 	}
-	out := make(map[string]struct{}, len(doc.List)/4)
-	for _, p := range doc.List {
-		if utf8.RuneCountInString(p) >= 8 {
-			out[strings.ToLower(p)] = struct{}{}
+	return monotonous(lower)
+}
+
+// monotonous says that a password is one character again and again, or a run
+// through the alphabet, the digits or a keyboard's row.
+func monotonous(s string) bool {
+	runes := []rune(s)
+	if len(runes) == 0 {
+		return false
+	}
+	same := true
+	for _, r := range runes {
+		same = same && r == runes[0]
+	}
+	if same {
+		return true
+	}
+	for _, run := range []string{"01234567890123456789", "98765432109876543210", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm"} {
+		if strings.Contains(run, s) {
+			return true
 		}
 	}
-	if len(out) < 1000 {
-		return nil, fmt.Errorf("list of common passwords: only %d entries", len(out))
-	}
-	return out, nil
+	return false
 }
