@@ -39,7 +39,7 @@ where redriven_at is null order by created_at desc, id desc limit $1`
 	getDeadSQL = `
 select id, handler, event_id, event, payload, code, reason, created_at, attempts, redriven_at from dead_letter where id = $1`
 	redrivenSQL  = `update dead_letter set redriven_at = $2 where id = $1`
-	purgeDeadSQL = `delete from dead_letter where id in (select id from dead_letter where created_at < $1 limit 5000)`
+	purgeDeadSQL = `delete from dead_letter where id in (select id from dead_letter where created_at < $1 limit $2)`
 )
 
 func (in *Inbox) bury(ctx context.Context, handler string, e Event, cause error) error {
@@ -124,8 +124,5 @@ func (in *Inbox) handler(name string) (handler, bool) {
 // PurgeDeadLetters deletes dead letters after 30 days: they can hold personal
 // data.
 func (in *Inbox) PurgeDeadLetters(ctx context.Context) error {
-	return in.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		_, err := pg.Exec(ctx, u, purgeDeadSQL, in.o.DB.Now().Add(-30*24*time.Hour))
-		return err
-	})
+	return in.o.DB.Purge(ctx, purgeDeadSQL, in.o.DB.Now().Add(-30*24*time.Hour))
 }

@@ -23,7 +23,6 @@ import (
 	"lms/shared/apperr"
 	"lms/shared/outbox"
 	"lms/shared/pg"
-	"lms/shared/work"
 )
 
 // Event is one received event.
@@ -208,13 +207,10 @@ func Parse(raw []byte) (Event, error) {
 }
 
 const purgeInboxSQL = `
-delete from inbox where (handler, event_id) in (select handler, event_id from inbox where received_at < $1 limit 5000)`
+delete from inbox where (handler, event_id) in (select handler, event_id from inbox where received_at < $1 limit $2)`
 
 // Purge forgets fact handlers' event ids after Keep: no producer can send
 // those again.
 func (in *Inbox) Purge(ctx context.Context) error {
-	return in.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		_, err := pg.Exec(ctx, u, purgeInboxSQL, in.o.DB.Now().Add(-outbox.Keep-24*time.Hour))
-		return err
-	})
+	return in.o.DB.Purge(ctx, purgeInboxSQL, in.o.DB.Now().Add(-outbox.Keep-24*time.Hour))
 }

@@ -95,7 +95,7 @@ update job set state = 'queued', run_at = $2, error = $3, lease_until = null whe
 	rowSQL = `
 insert into job_row (job_id, n, status, code, message, ref) values ($1, $2, $3, $4, $5, $6)
 on conflict (job_id, n) do update set status = excluded.status, code = excluded.code, message = excluded.message, ref = excluded.ref`
-	purgeSQL = `delete from job where id in (select id from job where finished_at < $1 limit 1000)`
+	purgeSQL = `delete from job where id in (select id from job where finished_at < $1 limit $2)`
 )
 
 type claimed struct {
@@ -214,10 +214,7 @@ func (r *Runner) finish(ctx context.Context, run *Run, state work.JobState, resu
 
 // Purge deletes jobs that ended more than 30 days ago.
 func (r *Runner) Purge(ctx context.Context) error {
-	return r.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		_, err := pg.Exec(ctx, u, purgeSQL, u.Now().Add(-keep))
-		return err
-	})
+	return r.o.DB.Purge(ctx, purgeSQL, r.o.DB.Now().Add(-keep))
 }
 
 func guard(fn func() (json.RawMessage, error)) (out json.RawMessage, err error) {

@@ -42,7 +42,7 @@ from (
   order by next_attempt_at, ord limit $3 for update skip locked
 ) due
 where c.id = due.id
-returning c.id, c.destination, c.name, c.key, c.seq, c.tenant_id, coalesce(c.body, 'null'::json) as body, c.traceparent, c.created_at`
+returning c.id, c.destination, c.name, c.key, c.seq, c.tenant_id, coalesce(c.body, 'null'::json) as body, c.traceparent, c.created_at, c.next_attempt_at as lease_until`
 
 	callDoneSQL = `
 update outbox_call set done_at = $2, reply = $3, attempts = attempts + 1, last_error = '',

@@ -32,9 +32,9 @@ select id, shard, aggregate_id, seq, n, event, created_at from outbox
 where shard = $1 and n >= $2 and n <= $3 order by n limit $4`
 
 	purgePublishedSQL = `
-delete from outbox where id in (select id from outbox where published_at < $1 order by published_at limit 5000)`
+delete from outbox where id in (select id from outbox where published_at < $1 order by published_at limit $2)`
 	purgeCallsSQL = `
-delete from outbox_call where id in (select id from outbox_call where done_at < $1 order by done_at limit 5000)`
+delete from outbox_call where id in (select id from outbox_call where done_at < $1 order by done_at limit $2)`
 )
 
 // Heads says where the streams stand.
@@ -85,15 +85,13 @@ func (ob *Outbox) Kept(ctx context.Context, stream string, from, to int64, limit
 // Purge deletes what is older than Keep. Numbers go on where they stood.
 func (ob *Outbox) Purge(ctx context.Context) error {
 	before := ob.o.DB.Now().Add(-Keep)
-	return ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		if _, err := pg.Exec(ctx, u, purgePublishedSQL, before); err != nil {
-			return fmt.Errorf("purge events: %w", err)
-		}
-		if _, err := pg.Exec(ctx, u, purgeCallsSQL, before); err != nil {
-			return fmt.Errorf("purge calls: %w", err)
-		}
-		return nil
-	})
+	if err := ob.o.DB.Purge(ctx, purgePublishedSQL, before); err != nil {
+		return fmt.Errorf("purge events: %w", err)
+	}
+	if err := ob.o.DB.Purge(ctx, purgeCallsSQL, before); err != nil {
+		return fmt.Errorf("purge calls: %w", err)
+	}
+	return nil
 }
 
 // Status is the outbox as an operator sees it.

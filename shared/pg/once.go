@@ -96,7 +96,7 @@ func (u *Unit) queueOnce() error {
 	if err != nil {
 		return fmt.Errorf("kept answer %T: %w", u.once.out, err)
 	}
-	u.batch.Queue(onceKeepSQL, u.once.id[:], u.once.bodyHash[:], result, u.db.Now())
+	u.queue("", func(b *pgx.Batch) { b.Queue(onceKeepSQL, u.once.id[:], u.once.bodyHash[:], result, u.db.Now()) })
 	return nil
 }
 
@@ -131,7 +131,7 @@ func (u *Unit) keepRefusal(ctx context.Context, err error) {
 	_, _ = u.db.Pool.Exec(ctx, onceRefuseSQL, u.once.id[:], u.once.bodyHash[:], raw, u.db.Now())
 }
 
-const purgeIdempotencySQL = `delete from idempotency_key where id in (select id from idempotency_key where created_at < $1 limit 5000)`
+const purgeIdempotencySQL = `delete from idempotency_key where id in (select id from idempotency_key where created_at < $1 limit $2)`
 
 // KeepKeys is how long the answer to an idempotency key is kept; the promise
 // to clients is 24 hours.
@@ -139,10 +139,7 @@ const KeepKeys = 48 * time.Hour
 
 // PurgeIdempotency deletes answers that are older than KeepKeys.
 func (db *DB) PurgeIdempotency(ctx context.Context) error {
-	return db.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *Unit) error {
-		_, err := Exec(ctx, u, purgeIdempotencySQL, db.Now().Add(-KeepKeys))
-		return err
-	})
+	return db.Purge(ctx, purgeIdempotencySQL, db.Now().Add(-KeepKeys))
 }
 
 var _ pgx.Tx = (*Unit)(nil)

@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,6 +51,7 @@ type PendingCall struct {
 	Body        []byte
 	Traceparent string
 	CreatedAt   time.Time
+	LeaseUntil  time.Time // until when nobody else tries it
 }
 
 // DB is a pool of connections with the service's clock.
@@ -80,6 +84,10 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 	for name, value := range map[string]string{
 		"application_name": "lms-" + o.Service, "statement_timeout": "30s",
 		"idle_in_transaction_session_timeout": "60s", "timezone": "UTC",
+		// A machine that vanishes must not hold its locks for the two hours that
+		// systems wait by default: half a minute after it the shards of its relay
+		// are free.
+		"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
 	} {
 		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
 			cfg.ConnConfig.RuntimeParams[name] = value
@@ -240,15 +248,31 @@ func translate(err error) error {
 	}
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) {
-		switch pe.Code[:2] {
-		case "57", "53", "08": // operator intervention, out of resources, connection
-			return apperr.Unavailable("database_unavailable", "The database is away. Try again.").With(err)
+		switch {
+		case slices.Contains(awayCodes, pe.Code), slices.Contains(awayCodes, pe.Code[:2]):
+			return away(err)
+		case pe.Code == "22021" || pe.Code == "22P05":
+			return apperr.Malformed("invalid_character", "A text has characters that cannot be kept.").With(err)
 		}
 		return err
 	}
 	var ce *pgconn.ConnectError
-	if errors.As(err, &ce) || pgconn.Timeout(err) || pgconn.SafeToRetry(err) {
-		return apperr.Unavailable("database_unavailable", "The database is away. Try again.").With(err)
+	var ne *net.OpError
+	if errors.As(err, &ce) || errors.As(err, &ne) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		pgconn.Timeout(err) || pgconn.SafeToRetry(err) {
+		return away(err)
 	}
 	return err
 }
+
+// CodeAway is the code of the 503 when the database is away.
+const CodeAway = "database_unavailable"
+
+func away(cause error) error {
+	return apperr.Unavailable(CodeAway, "The database is away. Try again.").With(cause)
+}
+
+// awayCodes are classes and codes that say nothing about the statement:
+// connection, resources, operator intervention, system error; transactions that
+// got in each other's way; a time limit; a server that is a standby by now.
+var awayCodes = []string{"08", "53", "57", "58", "40", "55P03", "25P03", "25P04", "25006"} //nolint:gochecknoglobals // constant

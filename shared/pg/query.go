@@ -3,11 +3,13 @@ package pg
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"lms/shared/apperr"
+	"lms/shared/work"
 )
 
 // Querier is what a pool, a connection and a transaction have in common.
@@ -66,6 +68,36 @@ func Column[T any](ctx context.Context, q Querier, sql string, args ...any) ([]T
 func Exec(ctx context.Context, q Querier, sql string, args ...any) (int64, error) {
 	tag, err := q.Exec(ctx, sql, args...)
 	return tag.RowsAffected(), err
+}
+
+// purgeBatch is how many rows one statement of Purge deletes.
+const purgeBatch = 5000
+
+// Purge runs a statement that deletes old rows, limited by its last parameter,
+// until there are none left. Each round is a transaction of its own, so that no
+// lock is held for long and a round that was done stays done.
+func (db *DB) Purge(ctx context.Context, sql string, args ...any) error {
+	args = append(args, purgeBatch)
+	for {
+		var n int64
+		err := db.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *Unit) (err error) {
+			n, err = Exec(ctx, u, sql, args...)
+			return err
+		})
+		if err != nil || n < purgeBatch {
+			return err
+		}
+	}
+}
+
+// Text makes s a text that PostgreSQL can keep, of at most n bytes: valid UTF-8
+// and without U+0000. It is for what comes from elsewhere, such as the words of
+// an error; a text cut in the middle of a character is refused by the database.
+func Text(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
 }
 
 // ExecVersioned is Exec for a statement guarded by a version: no row is a 412.

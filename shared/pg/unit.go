@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,8 +28,8 @@ const MaxEventBytes = 256 << 10
 const MailDestination = "binding:email"
 
 // creatorLease is how long a call belongs to the process that wrote it before
-// others may try it.
-const creatorLease = 10 * time.Second
+// others may try it: longer than one try takes.
+const creatorLease = 20 * time.Second
 
 // Unit is one transaction: the pgx transaction for the service's own rows, and
 // package work's verbs, whose rows are sent in one batch right before the
@@ -37,11 +39,11 @@ type Unit struct {
 	db    *DB
 	scope work.Scope
 
-	batch   pgx.Batch
-	emitted bool
-	calls   []PendingCall
-	after   []func()
-	once    *onceState
+	statements []statement
+	emitted    bool
+	calls      []PendingCall
+	after      []func()
+	once       *onceState
 }
 
 var _ work.Unit = (*Unit)(nil)
@@ -113,7 +115,9 @@ func (u *Unit) Emit(ctx context.Context, e events.Event, m work.Meta) error {
 	if len(raw) > MaxEventBytes {
 		return apperr.New(apperr.KindInvalid, "event_too_large", "The change is too large to be told to other services: at most 256 KiB.")
 	}
-	u.batch.Queue(insertEventSQL, env.Subject, env.ID, ShardOf(env.Subject), env.Type, m.TenantID, raw, env.Time)
+	u.queue(env.Subject.String(), func(b *pgx.Batch) {
+		b.Queue(insertEventSQL, env.Subject, env.ID, ShardOf(env.Subject), env.Type, m.TenantID, raw, env.Time)
+	})
 	u.emitted = true
 	return nil
 }
@@ -136,6 +140,11 @@ insert into outbox_call (id, destination, name, key, seq, tenant_id, body, trace
 select $1, $2, $3, $4, case when $5 = 0 then s.seq else $5 end, $6, $7, $8, $9, $10 from s
 returning seq`
 
+// A mail is a key of its own: a line in call_seq for each would stay for ever.
+const insertMailSQL = `
+insert into outbox_call (id, destination, name, key, seq, tenant_id, body, traceparent, created_at, next_attempt_at)
+values ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9)`
+
 // Call implements work.Unit.
 func (u *Unit) Call(ctx context.Context, c work.Call) (uuid.UUID, error) {
 	body, err := json.Marshal(c.Body)
@@ -146,19 +155,25 @@ func (u *Unit) Call(ctx context.Context, c work.Call) (uuid.UUID, error) {
 }
 
 func (u *Unit) queueCall(ctx context.Context, c work.Call, body []byte) uuid.UUID {
+	p := u.pending(ctx, c, body)
+	i := len(u.calls)
+	u.calls = append(u.calls, p)
+	u.queue(p.Destination+"/"+p.Name+"/"+p.Key, func(b *pgx.Batch) {
+		b.Queue(insertCallSQL, p.ID, p.Destination, p.Name, p.Key, c.Seq, p.TenantID, p.Body, p.Traceparent, p.CreatedAt, p.LeaseUntil).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&u.calls[i].Seq) })
+	})
+	return p.ID
+}
+
+func (u *Unit) pending(ctx context.Context, c work.Call, body []byte) PendingCall {
 	now := u.db.Now()
 	if c.TenantID == uuid.Nil {
 		c.TenantID, _ = u.scope.TenantID()
 	}
-	u.calls = append(u.calls, PendingCall{
-		ID: u.db.NewID(), Destination: c.To, Name: c.Name, Key: c.Key, TenantID: c.TenantID,
-		Body: body, Traceparent: traceparent(ctx), CreatedAt: now,
-	})
-	i := len(u.calls) - 1
-	p := u.calls[i]
-	u.batch.Queue(insertCallSQL, p.ID, p.Destination, p.Name, p.Key, c.Seq, p.TenantID, body, p.Traceparent, now, now.Add(creatorLease)).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&u.calls[i].Seq) })
-	return p.ID
+	return PendingCall{
+		ID: u.db.NewID(), Destination: c.To, Name: c.Name, Key: c.Key, Seq: c.Seq, TenantID: c.TenantID,
+		Body: body, Traceparent: traceparent(ctx), CreatedAt: now, LeaseUntil: now.Add(creatorLease).Truncate(time.Microsecond),
+	}
 }
 
 // Mail implements work.Unit.
@@ -167,7 +182,12 @@ func (u *Unit) Mail(ctx context.Context, m work.Mail) error {
 	if err != nil {
 		return fmt.Errorf("mail %s: %w", m.Kind, err)
 	}
-	u.queueCall(ctx, work.Call{To: MailDestination, Name: m.Kind, Key: u.db.NewID().String(), TenantID: m.TenantID}, body)
+	p := u.pending(ctx, work.Call{To: MailDestination, Name: m.Kind, Seq: 1, TenantID: m.TenantID}, body)
+	p.Key = p.ID.String()
+	u.calls = append(u.calls, p)
+	u.queue("", func(b *pgx.Batch) {
+		b.Queue(insertMailSQL, p.ID, p.Destination, p.Name, p.Key, p.TenantID, p.Body, p.Traceparent, p.CreatedAt, p.LeaseUntil)
+	})
 	return nil
 }
 
@@ -189,8 +209,11 @@ func (u *Unit) Audit(ctx context.Context, a work.AuditEntry) error {
 		return fmt.Errorf("audit %s: %w", a.Action, err)
 	}
 	p := actor.Principal
-	u.batch.Queue(insertAuditSQL, u.db.NewID(), u.db.Now(), a.TenantID, optional(a.OrgUnitID), optional(p.UserID), optional(p.Impersonator),
-		p.Service, a.Action, a.ResourceType, a.ResourceID, actor.IP, actor.UserAgent, actor.RequestID, changes)
+	id, now := u.db.NewID(), u.db.Now()
+	u.queue("", func(b *pgx.Batch) {
+		b.Queue(insertAuditSQL, id, now, a.TenantID, optional(a.OrgUnitID), optional(p.UserID), optional(p.Impersonator),
+			p.Service, a.Action, a.ResourceType, a.ResourceID, actor.IP, actor.UserAgent, actor.RequestID, changes)
+	})
 	return nil
 }
 
@@ -225,24 +248,54 @@ func (u *Unit) Enqueue(ctx context.Context, kind string, input any, o work.JobOp
 	if o.RunAt.IsZero() {
 		o.RunAt = j.CreatedAt
 	}
-	n, err := Exec(ctx, u, insertJobSQL, j.ID, kind, o.Key, o.TenantID, optional(actor.Principal.UserID), raw, who, j.CreatedAt, o.RunAt)
-	if err != nil {
-		return work.Job{}, fmt.Errorf("job %s: %w", kind, err)
+	for range enqueueTries {
+		n, err := Exec(ctx, u, insertJobSQL, j.ID, kind, o.Key, o.TenantID, optional(actor.Principal.UserID), raw, who, j.CreatedAt, o.RunAt)
+		if err != nil {
+			return work.Job{}, fmt.Errorf("job %s: %w", kind, err)
+		}
+		if n > 0 {
+			return j, nil
+		}
+		same, err := One[work.Job](ctx, u, "job", unfinishedJobSQL, kind, o.Key)
+		if !apperr.IsKind(err, apperr.KindNotFound) {
+			return same, err
+		}
+		// It ended between the two statements: there is room for a new one.
 	}
-	if n == 0 {
-		return One[work.Job](ctx, u, "job", unfinishedJobSQL, kind, o.Key)
-	}
-	return j, nil
+	return work.Job{}, apperr.Conflict("job_exists", "Another job of this kind is at work on it.")
 }
 
+// enqueueTries is how often a job with a key is tried that another one, which
+// ends in the same moment, was in the way of.
+const enqueueTries = 3
+
+// statement is one that waits for the commit. lock names the row that it locks,
+// "" for none.
+type statement struct {
+	lock  string
+	queue func(*pgx.Batch)
+}
+
+func (u *Unit) queue(lock string, fn func(*pgx.Batch)) {
+	u.statements = append(u.statements, statement{lock, fn})
+}
+
+// flush sends what waits for the commit. Everybody takes the locks in the same
+// order, so that two transactions that speak of the same two aggregates do not
+// deadlock; what speaks of one stays in the order in which it was said.
 func (u *Unit) flush(ctx context.Context) error {
 	if err := u.queueOnce(); err != nil {
 		return err
 	}
-	if u.batch.Len() == 0 {
+	if len(u.statements) == 0 {
 		return nil
 	}
-	return u.SendBatch(ctx, &u.batch).Close()
+	slices.SortStableFunc(u.statements, func(a, b statement) int { return strings.Compare(a.lock, b.lock) })
+	var batch pgx.Batch
+	for _, s := range u.statements {
+		s.queue(&batch)
+	}
+	return u.SendBatch(ctx, &batch).Close()
 }
 
 func (u *Unit) committed() {
