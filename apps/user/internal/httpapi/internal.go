@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"strconv"
 
 	"github.com/google/uuid"
 
@@ -26,23 +25,16 @@ func (a *API) internalRoutes(r *web.Router) {
 
 type snapshotInput struct{ web.IfNoneMatch }
 
-// snapshot reads tree and roles only for who does not have them yet.
+// snapshot serves tree and roles from memory while they stand still.
 func (a *API) snapshot(ctx context.Context, in *snapshotInput) (*web.Resource[authz.Snapshot], error) {
-	version, err := a.Service.SnapshotVersion(ctx)
+	version, snap, _, err := a.Snapshots.Current(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if in.Matches(version) {
 		return web.Res(authz.Snapshot{}, version), nil // the kit makes a 304 of it
 	}
-	s, err := a.Service.Snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if v, err := strconv.ParseInt(s.Version, 10, 64); err == nil {
-		version = v // it may have moved on in between
-	}
-	return web.Res(s, version), nil
+	return web.Res(snap, version), nil
 }
 
 type cardsInput struct{ Body internalapi.CardsRequest }
@@ -70,7 +62,9 @@ func seesEmail(service string) bool {
 	return service == "notification" || service == "payment" || service == "auth"
 }
 
-type groupMembersInput struct{ Body internalapi.GroupMembersRequest }
+type groupMembersInput struct {
+	Body internalapi.GroupMembersRequest
+}
 
 func (a *API) groupMembers(ctx context.Context, in *groupMembersInput) (*web.Resource[internalapi.GroupMembersReply], error) {
 	b := in.Body
@@ -99,11 +93,11 @@ type bootstrapInput struct{ Body internalapi.BootstrapRequest }
 
 func (a *API) bootstrap(ctx context.Context, in *bootstrapInput) (*web.Resource[internalapi.BootstrapReply], error) {
 	b := in.Body
-	out, err := a.Service.Bootstrap(ctx, identity.Bootstrap{
+	tenant, admin, made, err := a.Service.MakeFirst(ctx, identity.Bootstrap{
 		Organisation: b.Organisation, Email: b.AdminEmail, Password: b.AdminPassword, Name: b.AdminName, Locale: b.Locale, TimeZone: b.TimeZone,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return web.Res(internalapi.BootstrapReply{TenantID: out.TenantID, AdminID: out.AdminID, Created: out.Created}, 0), nil
+	return web.Res(internalapi.BootstrapReply{TenantID: tenant, AdminID: admin, Created: made}, 0), nil
 }

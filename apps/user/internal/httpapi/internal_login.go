@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/google/uuid"
+
 	"lms/apps/user/internal/identity"
 	"lms/shared/apperr"
 	"lms/shared/authz"
@@ -11,8 +13,6 @@ import (
 	"lms/shared/page"
 	"lms/shared/web"
 	"lms/shared/work"
-
-	"github.com/google/uuid"
 )
 
 // auth is the only caller of what follows.
@@ -93,7 +93,7 @@ func subject(s *identity.Subject) *internalapi.LoginSubject {
 	return out
 }
 
-// verdict is the answer to a login. Too many at once are a refusal too.
+// verdict is the answer to a login.
 func verdict(v identity.Verdict, err error) (*web.Resource[internalapi.LoginReply], error) {
 	if err != nil {
 		return nil, err
@@ -103,7 +103,9 @@ func verdict(v identity.Verdict, err error) (*web.Resource[internalapi.LoginRepl
 	}, 0), nil
 }
 
-type credentialsInput struct{ Body internalapi.CredentialsRequest }
+type credentialsInput struct {
+	Body internalapi.CredentialsRequest
+}
 
 func (a *API) verifyCredentials(ctx context.Context, in *credentialsInput) (*web.Resource[internalapi.LoginReply], error) {
 	b := in.Body
@@ -135,7 +137,9 @@ func (a *API) resolveSSO(ctx context.Context, in *ssoInput) (*web.Resource[inter
 	}))
 }
 
-type impersonateInput struct{ Body internalapi.ImpersonateRequest }
+type impersonateInput struct {
+	Body internalapi.ImpersonateRequest
+}
 
 func (a *API) impersonate(ctx context.Context, in *impersonateInput) (*web.Resource[internalapi.LoginSubject], error) {
 	ctx, p, err := a.changing(ctx, in.Body.Acting)

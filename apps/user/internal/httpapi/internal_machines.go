@@ -91,7 +91,9 @@ func (a *API) deleteClient(ctx context.Context, in *actingOnInput) (*web.Resourc
 	return done(a.Service.DeleteClient(ctx, p, in.Body.ID))
 }
 
-type clientSecretInput struct{ Body internalapi.ClientSecretCreate }
+type clientSecretInput struct {
+	Body internalapi.ClientSecretCreate
+}
 
 func (a *API) addClientSecret(ctx context.Context, in *clientSecretInput) (*web.Resource[internalapi.ClientSecret], error) {
 	b := in.Body

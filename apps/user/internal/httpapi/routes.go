@@ -26,6 +26,8 @@ type Presigner interface {
 // API answers requests with the domain.
 type API struct {
 	Service *identity.Service
+	// Snapshots are what other services decide by.
+	Snapshots *identity.Snapshots
 	// Uploads signs addresses for files to import; nil where there is no store.
 	Uploads Presigner
 }
