@@ -145,7 +145,7 @@ func Fingerprint(service string) string {
 			if err != nil {
 				continue // it was just listed
 			}
-			fmt.Fprintf(h, "%s %d\n", name, len(raw))
+			h.Write([]byte(name)) // a hash takes everything
 			h.Write(raw)
 		}
 	}
@@ -245,7 +245,10 @@ func current(ctx context.Context, q Querier, table string) (int64, error) {
 
 func newest(dir string) (int64, error) {
 	names, err := fs.Glob(files, path.Join(dir, "*.sql"))
-	if err != nil || len(names) == 0 {
+	if err != nil {
+		return 0, fmt.Errorf("migrations of %s: %w", dir, err)
+	}
+	if len(names) == 0 {
 		return 0, nil // a service without a folder has no schema of its own
 	}
 	versions := make([]int64, 0, len(names))

@@ -78,7 +78,7 @@ type toy struct {
 
 func newToy(t *testing.T) *toy {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "lms-toy-")
+	dir, err := os.MkdirTemp("", "lms-toy-") //nolint:usetesting // PostgreSQL's user may not enter t.TempDir
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o711)) // PostgreSQL's user passes through
 	port, err := freeport.One()

@@ -160,6 +160,7 @@ func Start(spec Spec) (*Process, error) {
 }
 
 func (s Spec) command() *exec.Cmd {
+	//nolint:noctx // a child outlives the call that starts it; Stop ends it
 	cmd := exec.Command(s.Path, s.Args...)
 	cmd.Env = s.Env
 	if cmd.Env == nil {

@@ -31,7 +31,7 @@ func Pick(n int) ([]int, error) {
 			return ports, nil
 		}
 		port := lowest + (start+i)%(highest-lowest)
-		l, err := net.Listen("tcp", Address(port))
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 		if err != nil {
 			continue // taken
 		}
@@ -52,7 +52,11 @@ func One() (int, error) {
 
 // Free says whether an address can be listened to now.
 func Free(address string) bool {
-	l, err := net.Listen("tcp", address)
+	addr, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return false
+	}
+	l, err := net.ListenTCP("tcp", addr)
 	if err != nil {
 		return false
 	}

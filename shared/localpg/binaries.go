@@ -137,6 +137,7 @@ func inspect(ctx context.Context, dir string) (Binaries, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	//nolint:gosec // the folder is the operator's own choice
 	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
 	if err != nil {
 		return Binaries{}, fmt.Errorf("postgres --version: %w", err)

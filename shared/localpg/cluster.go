@@ -217,8 +217,11 @@ func (h home) endStale(ctx context.Context, progress func(string)) error {
 		return nil
 	}
 	id, err := childproc.Identify(pm.PID)
-	if err != nil {
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil // it ended by itself meanwhile
+	}
+	if err != nil {
+		return err
 	}
 	progress(fmt.Sprintf("stopping the PostgreSQL (process %d) that an interrupted run left behind", pm.PID))
 	if err := id.End(ctx, syscall.SIGINT, 10*time.Second); err != nil {

@@ -32,7 +32,7 @@ func start(t *testing.T, o localpg.Options) *localpg.Server {
 // as root: t.TempDir makes its parents for the caller alone.
 func tempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "localpg-test-")
+	dir, err := os.MkdirTemp("", "localpg-test-") //nolint:usetesting // PostgreSQL's user may not enter t.TempDir
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o711))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })

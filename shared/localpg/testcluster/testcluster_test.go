@@ -65,9 +65,9 @@ func join(t *testing.T, dir string) *user {
 
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "testcluster-")
+	dir, err := os.MkdirTemp("/dev/shm", "testcluster-") //nolint:usetesting // PostgreSQL's user may not enter t.TempDir
 	if err != nil {
-		dir, err = os.MkdirTemp("/tmp", "testcluster-")
+		dir, err = os.MkdirTemp("/tmp", "testcluster-") //nolint:usetesting // PostgreSQL's user may not enter t.TempDir
 	}
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o711))

@@ -139,7 +139,7 @@ func sourceHash(dir string) (string, error) {
 	}
 	slices.Sort(names)
 	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	h.Write([]byte(runtime.Version() + runtime.GOOS + runtime.GOARCH)) // a hash takes everything
 	for _, n := range names {
 		if err := addFile(h, dir, n); err != nil {
 			return "", err

@@ -106,7 +106,7 @@ func statusOf(ctx context.Context, home installation.Home, r supervisor.Record) 
 		for _, key := range []string{string(p.Kind), "all"} {
 			t := report.Totals[key]
 			t.Processes++
-			t.Memory = t.Memory.Add(p.Memory)
+			t.Memory = t.Add(p.Memory)
 			report.Totals[key] = t
 		}
 	}
@@ -159,7 +159,9 @@ func answers(ctx context.Context, url string) *bool {
 }
 
 func (e *env) printStatus(r statusReport) error {
-	fmt.Fprintf(e.out, "%s at %s, in %s\n\n", r.Phase, r.Address, r.Home)
+	if _, err := fmt.Fprintf(e.out, "%s at %s, in %s\n\n", r.Phase, r.Address, r.Home); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
 	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tKIND\tPID\tSTATE\tREADY\tRSS\tPSS\tRESTARTS\tUP\tPORTS")
 	for _, p := range append(slices.Clone(r.Processes), r.Supervisor) {

@@ -29,6 +29,7 @@ type upFlags struct {
 	noSidecars bool
 	demo       string
 	timeout    time.Duration
+	dropShare  float64
 }
 
 func newUp(e *env) *cobra.Command {
@@ -61,8 +62,11 @@ the next start.`,
 	fl.StringVar(&f.demo, "demo", "small", "organisation to make up at the first start: small, medium, large or none")
 	fl.DurationVar(&f.timeout, "timeout", time.Minute, "give up when it does not serve within this time")
 	fl.BoolVar(&f.noSidecars, "no-sidecars", false, "for tests of this command")
-	if err := fl.MarkHidden("no-sidecars"); err != nil {
-		panic(err) // the flag was defined two lines above
+	fl.Float64Var(&f.dropShare, "broker-drop-share", 0, "for fault tests: share of what the broker acknowledges that it loses")
+	for _, hidden := range []string{"no-sidecars", "broker-drop-share"} {
+		if err := fl.MarkHidden(hidden); err != nil {
+			panic(err) // the flags were defined above
+		}
 	}
 	return cmd
 }
@@ -88,12 +92,12 @@ func (e *env) up(ctx context.Context, f upFlags) error {
 	logs := e.follower(home, names, f.noLogs)
 	err = launch.Run(ctx, launch.Options{
 		Home: home, Root: root, Listen: f.listen, LogLevel: f.logLevel, Build: !f.noBuild, Sidecars: !f.noSidecars,
-		Broker: self, ReadyTimeout: f.timeout, Say: e.say, Bootstrap: e.firstStart(home, f),
+		Broker: self, BrokerDropShare: f.dropShare, ReadyTimeout: f.timeout, Say: e.say, Bootstrap: e.firstStart(home, f),
 	}, func(r launch.Ready) {
 		// The one line of result; a reader that is gone does not stop the system.
 		_, _ = fmt.Fprintf(e.out, "LMS is ready at %s after %.1f s (%d processes; mail in %s)\n", r.Address, r.Took.Seconds(), len(r.Pieces), home.Mail())
 		e.demo(ctx, home, r.Address, f.demo)
-		logs.start()
+		logs.start() //nolint:contextcheck // it shows what is logged after the caller was told to stop
 	})
 	if logErr := logs.stop(); err == nil {
 		err = logErr

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -107,7 +108,7 @@ func (f *Follower) read(s Source) (bool, error) {
 }
 
 func (f *Follower) lines(s Source, buf []byte) error {
-	data := append(f.partial[s.File], buf...)
+	data := slices.Concat(f.partial[s.File], buf)
 	for {
 		line, rest, found := bytes.Cut(data, []byte("\n"))
 		if !found {

@@ -18,7 +18,7 @@ import (
 // a token that only the owner of the state file can read.
 const (
 	pathRestart = "/restart"
-	tokenHeader = "X-LMS-Control"
+	tokenHeader = "X-LMS-Control" //nolint:gosec // the name of the header, not a token
 )
 
 type restartOrder struct {

@@ -127,7 +127,7 @@ func (s *Supervisor) Start(ctx context.Context, p Process) error {
 	}
 	t.started(child)
 	s.record()
-	go s.look(t)
+	go s.look(t) //nolint:contextcheck // a task lives until it is told to stop, not as long as who started it
 	return nil
 }
 
