@@ -26,6 +26,9 @@ type Options struct {
 	Port int
 	// Log takes warnings of the broker, a line each.
 	Log io.Writer
+	// DropShare of the records, from 0 to 1, is acknowledged and not kept: for
+	// fault tests. Each loss is a line of Log.
+	DropShare float64
 }
 
 // Run serves until ctx ends. What was acknowledged is on the disk: each write
@@ -49,6 +52,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer cluster.Close()
 	newTopics(cluster, o.Log)
+	if o.DropShare > 0 {
+		dropRecords(cluster, o.DropShare, o.Log)
+	}
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {

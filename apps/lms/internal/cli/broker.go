@@ -21,6 +21,7 @@ func newBroker(e *env) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.DataDir, "data-dir", "", "where the log is kept")
 	cmd.Flags().IntVar(&o.Port, "port", 9092, "port on 127.0.0.1")
+	cmd.Flags().Float64Var(&o.DropShare, "drop-share", 0, "for fault tests: share of the acknowledged records that is lost, 0 to 1")
 	if err := cmd.MarkFlagRequired("data-dir"); err != nil {
 		panic(err) // the flag was defined above
 	}

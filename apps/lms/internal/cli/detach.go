@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -49,6 +50,9 @@ func (e *env) detach(ctx context.Context, f upFlags) error {
 	}
 	if f.noSidecars {
 		args = append(args, "--no-sidecars")
+	}
+	if f.dropShare > 0 {
+		args = append(args, "--broker-drop-share", strconv.FormatFloat(f.dropShare, 'g', -1, 64))
 	}
 	began := time.Now()
 	child, err := childproc.Start(childproc.Spec{Path: self, Args: args, Env: os.Environ(), Dir: home.Dir, Output: log, Session: true})

@@ -35,6 +35,8 @@ type Options struct {
 	// Broker is the program that runs as the broker; it gets the arguments
 	// broker --data-dir D --port P.
 	Broker string
+	// BrokerDropShare of what the broker acknowledges is lost: for fault tests.
+	BrokerDropShare float64
 	// ReadyTimeout bounds the time to readiness; building is not counted.
 	ReadyTimeout time.Duration
 	Say          func(string) // progress, a line each

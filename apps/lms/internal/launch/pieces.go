@@ -55,12 +55,16 @@ func (l *launch) startBrokerAndSidecars(ctx context.Context) error {
 
 func (l *launch) startBroker(ctx context.Context) error {
 	address := freeport.Address(l.plan.BrokerPort)
+	args := []string{"broker", "--data-dir", filepath.Join(l.Home.Data(), "broker"), "--port", strconv.Itoa(l.plan.BrokerPort)}
+	if l.BrokerDropShare > 0 {
+		args = append(args, "--drop-share", strconv.FormatFloat(l.BrokerDropShare, 'g', -1, 64))
+	}
 	err := l.sup.Start(ctx, supervisor.Process{
 		Name: installation.Broker, Service: installation.Broker, Kind: supervisor.KindBroker,
 		Ports: map[string]int{"kafka": l.plan.BrokerPort}, LogFile: l.Home.Log(installation.Broker),
 		Start: supervisor.Program{
 			Path:    l.Broker,
-			Args:    []string{"broker", "--data-dir", filepath.Join(l.Home.Data(), "broker"), "--port", strconv.Itoa(l.plan.BrokerPort)},
+			Args:    args,
 			Env:     []string{"PATH=" + os.Getenv("PATH"), "GOMEMLIMIT=256MiB", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")},
 			Dir:     l.Home.Run(),
 			LogFile: l.Home.Log(installation.Broker), Grace: brokerGrace,
