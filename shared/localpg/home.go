@@ -86,7 +86,7 @@ func locate(dataDir string) (string, error) {
 // each time, so that removing the data folder really starts from nothing.
 func (h home) moveAside(progress func(string)) (string, error) {
 	blocked := h.user.blockedAt(h.origin)
-	for _, base := range []string{"/var/lib/lms", filepath.Join(os.TempDir(), "lms")} {
+	for _, base := range asideFolders() {
 		if err := os.MkdirAll(base, 0o711); err != nil || h.user.blockedAt(base) != "" {
 			continue
 		}
@@ -105,6 +105,36 @@ func (h home) moveAside(progress func(string)) (string, error) {
 	}
 	return "", fmt.Errorf("PostgreSQL refuses to run as root, and the user %s may not enter %s: allow it (chmod o+x %s), choose another LMS_HOME, or start as an ordinary user",
 		h.user.name, blocked, blocked)
+}
+
+func asideFolders() []string {
+	return []string{"/var/lib/lms", filepath.Join(os.TempDir(), "lms")}
+}
+
+// Orphan is a database that was put aside for a data folder that is gone.
+type Orphan struct{ Dir, Origin string }
+
+// Orphans are never removed by this package: the data folder may only be away,
+// and the database is all that is left of it.
+func Orphans() []Orphan {
+	var found []Orphan
+	for _, base := range asideFolders() {
+		files, err := filepath.Glob(filepath.Join(base, "postgres-*", "origin"))
+		if err != nil {
+			continue // only a bad pattern can fail
+		}
+		for _, file := range files {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				continue // of another user
+			}
+			o := Orphan{Dir: filepath.Dir(file), Origin: strings.TrimSpace(string(raw))}
+			if dir, err := locate(o.Origin); err != nil || dir != o.Dir {
+				found = append(found, o)
+			}
+		}
+	}
+	return found
 }
 
 // lock holds the folder for this process. The kernel lets go of it when the

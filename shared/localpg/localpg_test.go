@@ -201,6 +201,11 @@ func TestUnreachableFolderIsReplaced(t *testing.T) {
 	attached, err := localpg.Attach(dir)
 	require.NoError(t, err)
 	require.Equal(t, s.Port, attached.Port)
+
+	orphan := localpg.Orphan{Dir: s.Home, Origin: dir}
+	require.NotContains(t, localpg.Orphans(), orphan)
+	require.NoError(t, os.Remove(filepath.Join(dir, "location")))
+	require.Contains(t, localpg.Orphans(), orphan)
 }
 
 func TestForeignVersionIsExplained(t *testing.T) {

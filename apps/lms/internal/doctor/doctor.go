@@ -52,7 +52,7 @@ func Examine(ctx context.Context, o Options) []Finding {
 	running := isRunning(o.Home)
 	return []Finding{
 		sourceTree(o), goTool(ctx, o), sidecar(o), postgres(ctx, o),
-		folder(o), disk(o), gatewayPort(o, running), ports(), leftovers(o, running), processors(),
+		folder(o), disk(o), gatewayPort(o, running), ports(), leftovers(o, running), orphans(), processors(),
 	}
 }
 
@@ -211,6 +211,19 @@ func leftovers(o Options, running bool) Finding {
 		return Finding{"leftovers", Note, "a killed run left behind: " + strings.Join(names, ", "), "lms down ends them; so does the next lms up"}
 	}
 	return Finding{"leftovers", Note, "a run was killed; nothing of it is left", "lms down or the next lms up forgets it"}
+}
+
+// orphans are databases that lie outside of a folder that is gone.
+func orphans() Finding {
+	found := localpg.Orphans()
+	if len(found) == 0 {
+		return Finding{Check: "databases put aside", Level: Good, Found: "each has its installation"}
+	}
+	var dirs []string
+	for _, o := range found {
+		dirs = append(dirs, fmt.Sprintf("%s (of %s)", o.Dir, o.Origin))
+	}
+	return Finding{"databases put aside", Note, "the installation is gone: " + strings.Join(dirs, ", "), "remove these folders if you do not need the data"}
 }
 
 func processors() Finding {
