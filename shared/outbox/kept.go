@@ -18,13 +18,13 @@ import (
 // Head is where a stream of this producer stands.
 type Head struct {
 	Stream string `json:"stream"`
-	Oldest int64  `json:"oldest"` // the lowest number still kept; 0 if none is
+	Oldest int64  `json:"oldest"` // the lowest number still kept; behind Head if none is
 	Head   int64  `json:"head"`   // the highest number given
 }
 
 const (
 	headsSQL = `
-select s.shard, s.head, coalesce((select min(o.n) from outbox o where o.shard = s.shard), 0) as oldest
+select s.shard, s.head, coalesce((select min(o.n) from outbox o where o.shard = s.shard), s.head + 1) as oldest
 from outbox_stream s order by s.shard`
 
 	keptSQL = `
@@ -117,8 +117,10 @@ type ParkedCall struct {
 const (
 	statusSQL = `
 select
-  (select count(*) from outbox where published_at is null) as unpublished,
-  (select min(created_at) from outbox where published_at is null) as oldest_event,
+  (select count(*) from outbox where n is null)
+    + (select count(*) from outbox where published_at is null and n is not null) as unpublished,
+  least((select min(created_at) from outbox where n is null),
+    (select min(created_at) from outbox where published_at is null and n is not null)) as oldest_event,
   (select count(*) from outbox_call where done_at is null and parked_at is null) as pending_calls,
   (select min(created_at) from outbox_call where done_at is null and parked_at is null) as oldest_call,
   (select count(*) from dead_letter where redriven_at is null) as dead_letters`

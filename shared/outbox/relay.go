@@ -16,7 +16,9 @@ import (
 
 const (
 	relayBatch     = 500
-	relayTimeout   = 15 * time.Second
+	leastShare     = 100              // of a shard in a batch
+	relayTimeout   = 15 * time.Second // of one publication
+	recordTimeout  = 5 * time.Second  // of a statement around it
 	relayLockClass = 0x4c4d53 // "LMS": the first key of the shards' advisory locks
 	// maxPublish keeps one bulk below the sidecar's limit of 4 MiB, in bytes with
 	// perMessage for what surrounds each event.
@@ -35,11 +37,11 @@ const (
 	// same number.
 	numberSQL = `
 with batch as (
-  select id, shard, ord from outbox
-  where shard = any ($1::smallint[]) and published_at is null and n is null
-  order by ord limit $2
-), numbered as (
-  select id, shard, row_number() over (partition by shard order by ord) as k from batch
+  select o.id, o.shard, row_number() over (partition by o.shard order by o.ord) as k
+  from unnest($1::smallint[]) as held (shard)
+  cross join lateral (
+    select id, shard, ord from outbox where shard = held.shard and n is null order by ord limit $2
+  ) o
 ), heads as (
   update outbox_stream s set head = s.head + c.count
   from (select shard, count(*) from batch group by shard) c
@@ -47,17 +49,26 @@ with batch as (
   returning s.shard, s.head - c.count as base
 )
 update outbox o set n = h.base + b.k
-from numbered b join heads h on h.shard = b.shard
+from batch b join heads h on h.shard = b.shard
 where o.id = b.id`
 
+	// Each shard has its share of a batch: a busy one does not starve the rest.
 	unpublishedSQL = `
-select id, shard, aggregate_id, seq, n, event, created_at from outbox
-where shard = any ($1::smallint[]) and published_at is null and n is not null and aggregate_id <> all ($3::uuid[])
-order by shard, n limit $2`
+select o.id, o.shard, o.aggregate_id, o.seq, o.n, o.event, o.created_at
+from unnest($1::smallint[]) as held (shard)
+cross join lateral (
+  select id, shard, aggregate_id, seq, n, event, created_at from outbox
+  where shard = held.shard and published_at is null and n is not null and aggregate_id <> all ($3::uuid[])
+  order by n limit $2
+) o
+order by row_number() over (partition by o.shard order by o.n), o.shard`
 
 	markPublishedSQL = `update outbox set published_at = $2 where id = any ($1)`
 
-	pendingSQL = `select exists (select 1 from outbox where shard = any ($1::smallint[]) and published_at is null)`
+	// Each half has a partial index.
+	pendingSQL = `
+select exists (select 1 from outbox where shard = any ($1::smallint[]) and n is null)
+  or exists (select 1 from outbox where shard = any ($1::smallint[]) and published_at is null and n is not null)`
 )
 
 type outRow struct {
@@ -151,12 +162,8 @@ func (s *session) drain(ctx context.Context) error {
 		return nil
 	}
 	for ctx.Err() == nil {
-		var pending bool
-		if err := s.conn.QueryRow(ctx, pendingSQL, s.shards).Scan(&pending); err != nil {
-			return fmt.Errorf("pending events: %w", err)
-		}
-		if !pending {
-			return nil
+		if pending, err := s.pending(ctx); err != nil || !pending {
+			return err
 		}
 		n, err := s.publishBatch(ctx)
 		if err != nil {
@@ -169,17 +176,38 @@ func (s *session) drain(ctx context.Context) error {
 	return nil
 }
 
-func (s *session) publishBatch(ctx context.Context) (int, error) {
-	if _, err := s.conn.Exec(ctx, numberSQL, s.shards, relayBatch); err != nil {
-		return 0, fmt.Errorf("number events: %w", err)
+func (s *session) pending(ctx context.Context) (pending bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	if err := s.conn.QueryRow(ctx, pendingSQL, s.shards).Scan(&pending); err != nil {
+		return false, fmt.Errorf("pending events: %w", err)
 	}
-	rows, err := s.conn.Query(ctx, unpublishedSQL, s.shards, relayBatch, s.holding())
+	return pending, nil
+}
+
+// number numbers what is new and reads what is to be published.
+func (s *session) number(ctx context.Context) ([]outRow, error) {
+	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
+	defer cancel()
+	share := max(relayBatch/len(s.shards), leastShare)
+	if _, err := s.conn.Exec(ctx, numberSQL, s.shards, share); err != nil {
+		return nil, fmt.Errorf("number events: %w", err)
+	}
+	rows, err := s.conn.Query(ctx, unpublishedSQL, s.shards, share, s.holding())
 	if err != nil {
-		return 0, fmt.Errorf("read events: %w", err)
+		return nil, fmt.Errorf("read events: %w", err)
 	}
 	batch, err := pgx.CollectRows(rows, pgx.RowToStructByName[outRow])
 	if err != nil {
-		return 0, fmt.Errorf("read events: %w", err)
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	return batch, nil
+}
+
+func (s *session) publishBatch(ctx context.Context) (int, error) {
+	batch, err := s.number(ctx)
+	if err != nil {
+		return 0, err
 	}
 	if len(batch) == 0 {
 		return 0, nil
@@ -196,7 +224,7 @@ func (s *session) publishBatch(ctx context.Context) (int, error) {
 		pause(ctx, 500*time.Millisecond)
 		return 0, nil
 	}
-	return s.mark(pctx, batch, failed)
+	return s.mark(ctx, batch, failed)
 }
 
 // fitting cuts a batch to what one request to the sidecar may carry, but never
@@ -227,6 +255,10 @@ func (s *session) mark(ctx context.Context, batch []outRow, failed []string) (in
 	if len(failed) > 0 {
 		s.ob.o.Log.Warn("events not accepted by the broker", "topic", s.ob.topic, "events", len(failed))
 	}
+	// A time of its own, also at shutdown: what a slow broker took and nobody
+	// noted would be published again, and slowly again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
 	if _, err := s.conn.Exec(ctx, markPublishedSQL, done, s.ob.o.DB.Now()); err != nil {
 		return 0, fmt.Errorf("mark events: %w", err)
 	}
