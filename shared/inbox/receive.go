@@ -79,7 +79,8 @@ returning seq`
 func (in *Inbox) ReceiveCall(ctx context.Context, name, caller string, env outbox.CallEnvelope) (json.RawMessage, error) {
 	r, ok := in.calls[name]
 	if !ok {
-		return nil, apperr.NotFound("call")
+		// The caller may be newer: it repeats the call until this service is too.
+		return nil, apperr.Unavailable("call_unknown", "This service does not know the call yet.")
 	}
 	if env.Source != caller || !slices.Contains(r.callers, caller) {
 		return nil, apperr.Forbidden("This service may not make this call.")

@@ -3,8 +3,10 @@ package outbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +21,7 @@ import (
 const (
 	callTimeout  = 10 * time.Second
 	callPoll     = time.Second
-	callBatch    = 64
+	callBatch    = 256 // per destination and poll
 	callLease    = 30 * time.Second
 	perDest      = 16 // calls in flight per destination
 	maxBackoff   = time.Minute
@@ -34,15 +36,26 @@ type lane struct {
 }
 
 const (
+	// Each destination has its share: one that is away, with much that waits,
+	// holds up no other.
 	claimCallsSQL = `
 update outbox_call c set next_attempt_at = $1::timestamptz + $2::interval
 from (
-  select id from outbox_call
-  where done_at is null and parked_at is null and next_attempt_at <= $1
-  order by next_attempt_at, ord limit $3 for update skip locked
+  select due.id from (select distinct destination from outbox_call where done_at is null and parked_at is null) d
+  cross join lateral (
+    select id from outbox_call
+    where destination = d.destination and done_at is null and parked_at is null and next_attempt_at <= $1
+    order by next_attempt_at, ord limit $3 for update skip locked
+  ) due
 ) due
 where c.id = due.id
 returning c.id, c.destination, c.name, c.key, c.seq, c.tenant_id, coalesce(c.body, 'null'::json) as body, c.traceparent, c.created_at, c.next_attempt_at as lease_until`
+
+	// One try needs the lease to its end. Who has waited longer than that takes
+	// it again, and leaves the call to whoever has it since.
+	renewCallSQL = `
+update outbox_call set next_attempt_at = $3
+where id = $1 and next_attempt_at = $2 and done_at is null and parked_at is null`
 
 	callDoneSQL = `
 update outbox_call set done_at = $2, reply = $3, attempts = attempts + 1, last_error = '',
@@ -51,11 +64,11 @@ where id = $1 and done_at is null`
 	callRetrySQL = `
 update outbox_call set attempts = attempts + 1, last_error = $2,
   next_attempt_at = $3::timestamptz + make_interval(secs => least($4::float8, $5::float8 * 2 ^ least(attempts, 20)) * $6::float8)
-where id = $1`
+where id = $1 and done_at is null and parked_at is null`
 	callParkSQL = `
 update outbox_call set attempts = attempts + 1, last_error = $2, parked_at = $3,
   body = case when destination like 'binding:%' then null else body end
-where id = $1`
+where id = $1 and done_at is null and parked_at is null`
 	unparkSQL = `
 update outbox_call set parked_at = null, next_attempt_at = $2 where id = $1 and parked_at is not null and body is not null`
 )
@@ -145,23 +158,68 @@ func (ob *Outbox) claim(ctx context.Context) (due []pg.PendingCall, err error) {
 
 func (ob *Outbox) try(ctx context.Context, c pg.PendingCall) {
 	// A call in flight at shutdown is finished, not broken off.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-	defer cancel()
-	reply, err := ob.deliver(withTraceparent(ctx, c.Traceparent), c)
-	ok := err == nil
-	if f := ob.o.Metrics.CallDone; f != nil {
-		f(c.Destination, c.Name, ok)
+	ctx = context.WithoutCancel(ctx)
+	ok := false
+	defer func() { ob.settle(c.ID, ok) }()
+	if mine, err := ob.lease(ctx, &c); err != nil || !mine {
+		return // the row is due when its lease ends
 	}
-	if ok {
-		err = ob.done(ctx, c, reply)
-	} else {
+	reply, err := ob.attempt(ctx, c)
+	if f := ob.o.Metrics.CallDone; f != nil {
+		f(c.Destination, c.Name, err == nil)
+	}
+	// What came of it is noted in a time of its own: a call that used up its
+	// time must count as tried.
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	if err != nil {
 		err = ob.failed(ctx, c, err)
+	} else if err = ob.done(ctx, c, reply); err != nil {
+		// The answer could not be used. The receiver knows the call and answers
+		// the same again.
+		err = ob.later(ctx, c, fmt.Errorf("answer not used: %w", err))
+	} else {
+		ok = true
 	}
 	if err != nil {
-		// The row stays due: the call is made again and its receiver knows it.
 		ob.o.Log.Warn("reliable call not recorded", "call", c.Name, "to", c.Destination, "id", c.ID, "error", err)
 	}
-	ob.settle(c.ID, ok)
+}
+
+// lease makes sure that nobody else tries the call meanwhile.
+func (ob *Outbox) lease(ctx context.Context, c *pg.PendingCall) (bool, error) {
+	now := ob.o.DB.Now()
+	if c.LeaseUntil.Sub(now) >= callTimeout+recordTimeout {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	until := now.Add(callLease).Truncate(time.Microsecond)
+	var n int64
+	err := ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) (err error) {
+		n, err = pg.Exec(ctx, u, renewCallSQL, c.ID, c.LeaseUntil, until)
+		return err
+	})
+	c.LeaseUntil = until
+	return n > 0, err
+}
+
+// attempt delivers once. A panic, of a composer or a transport, is a failure of
+// this call and not of the process.
+func (ob *Outbox) attempt(ctx context.Context, c pg.PendingCall) (reply []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err = guard(func() error { reply, err = ob.deliver(withTraceparent(ctx, c.Traceparent), c); return err })
+	return reply, err
+}
+
+func guard(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
 }
 
 func (ob *Outbox) deliver(ctx context.Context, c pg.PendingCall) ([]byte, error) {
@@ -199,41 +257,54 @@ func (ob *Outbox) hook(ctx context.Context, u *pg.Unit, c pg.PendingCall, reply 
 	if !ok {
 		return nil
 	}
-	return hook(ctx, u, DoneCall{
-		ID: c.ID, To: c.Destination, Name: c.Name, Key: c.Key, Seq: c.Seq, TenantID: c.TenantID, Parked: failure != "", Error: failure,
-	}, reply)
-}
-
-// failed parks a call that can never succeed, and plans the next try of any
-// other: doubled each time up to a minute, with jitter.
-func (ob *Outbox) failed(ctx context.Context, c pg.PendingCall, cause error) error {
-	text := cause.Error()
-	if len(text) > 500 {
-		text = text[:500]
-	}
-	now := ob.o.DB.Now()
-	if !permanent(cause) {
-		ob.o.Log.Info("reliable call will be repeated", "call", c.Name, "to", c.Destination, "id", c.ID, "error", text)
-		return ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-			_, err := pg.Exec(ctx, u, callRetrySQL, c.ID, text, now, maxBackoff.Seconds(), firstBackoff.Seconds(), 0.75+rand.Float64()/2)
-			return err
-		})
-	}
-	ob.o.Log.Error("reliable call parked", "call", c.Name, "to", c.Destination, "id", c.ID, "error", text)
-	if f := ob.o.Metrics.Parked; f != nil {
-		f(c.Destination, c.Name)
-	}
-	return ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		if _, err := pg.Exec(ctx, u, callParkSQL, c.ID, text, now); err != nil {
-			return err
-		}
-		return ob.hook(ctx, u, c, nil, text)
+	return guard(func() error {
+		return hook(ctx, u, DoneCall{
+			ID: c.ID, To: c.Destination, Name: c.Name, Key: c.Key, Seq: c.Seq, TenantID: c.TenantID, Parked: failure != "", Error: failure,
+		}, reply)
 	})
 }
 
-// permanent: a 4xx other than 408, 409, 425 and 429 (correctness.md). A 401 is
-// ours to heal (a new service token), and a 404 may be a service that is not
-// deployed yet or starts: both are repeated.
-func permanent(err error) bool {
-	return apperr.Deterministic(err) && !apperr.IsKind(err, apperr.KindNotFound)
+// failed parks a call that can never succeed, and plans the next try of any
+// other.
+func (ob *Outbox) failed(ctx context.Context, c pg.PendingCall, cause error) error {
+	if !permanent(cause) {
+		return ob.later(ctx, c, cause)
+	}
+	text := pg.Text(cause.Error(), maxErrorText)
+	var parked bool
+	err := ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		n, err := pg.Exec(ctx, u, callParkSQL, c.ID, text, ob.o.DB.Now())
+		if parked = n > 0; err != nil || !parked {
+			return err // another try of it was first, its hook has run
+		}
+		return ob.hook(ctx, u, c, nil, text)
+	})
+	if err != nil {
+		return ob.later(ctx, c, fmt.Errorf("refusal not used: %w", errors.Join(err, cause)))
+	}
+	if parked {
+		ob.o.Log.Error("reliable call parked", "call", c.Name, "to", c.Destination, "id", c.ID, "error", text)
+		if f := ob.o.Metrics.Parked; f != nil {
+			f(c.Destination, c.Name)
+		}
+	}
+	return nil
 }
+
+// later plans the next try: the pause doubles each time up to a minute, with
+// jitter.
+func (ob *Outbox) later(ctx context.Context, c pg.PendingCall, cause error) error {
+	text := pg.Text(cause.Error(), maxErrorText)
+	ob.o.Log.Info("reliable call will be repeated", "call", c.Name, "to", c.Destination, "id", c.ID, "error", text)
+	return ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		_, err := pg.Exec(ctx, u, callRetrySQL, c.ID, text, ob.o.DB.Now(), maxBackoff.Seconds(), firstBackoff.Seconds(), 0.75+rand.Float64()/2)
+		return err
+	})
+}
+
+// maxErrorText is how much of an error is kept, in bytes.
+const maxErrorText = 500
+
+// permanent: a 4xx other than 408, 409, 425 and 429. A 401 is
+// ours to heal (a new service token) and repeated.
+func permanent(err error) bool { return apperr.Deterministic(err) }
