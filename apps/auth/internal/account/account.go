@@ -239,8 +239,12 @@ func (s *Service) guarded(ctx context.Context, a work.Actor, fn func() error) er
 	if apperr.IsKind(err, apperr.KindInvalid) || apperr.IsKind(err, apperr.KindUnauthenticated) || apperr.IsKind(err, apperr.KindForbidden) {
 		return err
 	}
-	if verr := try.Void(ctx); verr != nil {
-		s.Log.WarnContext(ctx, "attempt not given back", "error", verr)
+	giveBack := try.Void
+	if err == nil {
+		giveBack = try.Succeeded
+	}
+	if gerr := giveBack(ctx); gerr != nil {
+		s.Log.WarnContext(ctx, "attempt not given back", "error", gerr)
 	}
 	return err
 }
