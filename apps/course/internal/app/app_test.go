@@ -32,7 +32,7 @@ func TestTheServiceLives(t *testing.T) {
 		}, Build)
 	}()
 	require.Eventually(t, func() bool {
-		res, err := http.Get("http://" + addr + "/healthz") //nolint:noctx // bounded by Eventually
+		res, err := http.Get("http://" + addr + "/healthz") // bounded by Eventually
 		if err != nil {
 			return false
 		}

@@ -153,7 +153,7 @@ func TestPackageBecomesTheSameCurriculum(t *testing.T) {
 		require.NoError(t, out.Check())
 		require.Len(t, keys, len(c.Modules))
 		a, b := c.View(0, true), out.View(0, true)
-		require.Equal(t, len(a.Modules), len(b.Modules))
+		require.Len(t, b.Modules, len(a.Modules))
 		for mi := range a.Modules {
 			am, bm := a.Modules[mi], b.Modules[mi]
 			for i, p := range am.Prerequisites {

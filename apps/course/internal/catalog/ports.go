@@ -247,13 +247,6 @@ type CourseFilter struct {
 	Enrolled []uuid.UUID
 }
 
-func (h Head) course() Course {
-	return Course{
-		ID: h.ID, TenantID: h.TenantID, OrgUnitID: h.OrgUnitID, Status: h.Status, Version: h.Version,
-		CurriculumVersion: h.CurriculumVersion, Settings: Settings{Visibility: h.Visibility, Title: h.Title},
-	}
-}
-
 func (c Course) head(role string) Head {
 	return Head{
 		ID: c.ID, TenantID: c.TenantID, OrgUnitID: c.OrgUnitID, Status: c.Status, Visibility: c.Visibility, Title: c.Title,

@@ -81,7 +81,7 @@ type ImportRequest struct {
 
 // StartImport checks an import and makes its job.
 func (s *Service) StartImport(ctx context.Context, actor authz.Principal, in ImportRequest) (work.Job, error) {
-	tenant := actor.TenantID
+	var tenant uuid.UUID
 	if in.CourseID != nil {
 		_, head, err := s.allowed(ctx, actor, *in.CourseID, authz.CurriculumEdit)
 		if err != nil {

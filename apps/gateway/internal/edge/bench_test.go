@@ -2,6 +2,7 @@ package edge_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,8 +20,6 @@ import (
 	"lms/shared/dapr"
 	"lms/shared/testkit"
 	"lms/shared/web"
-
-	"encoding/json"
 )
 
 // instant answers at once, so that what is measured is the gateway alone.

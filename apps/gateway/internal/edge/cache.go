@@ -68,33 +68,31 @@ func cacheKey(r *http.Request) string {
 // wait for the same.
 func (g *Gateway) throughCache(w http.ResponseWriter, r *http.Request, rt *Route, out *http.Request) error {
 	key := cacheKey(r)
-	for {
-		old, fl, leads := g.cache.enter(key)
-		switch {
-		case fl == nil:
-			return g.serveKept(w, r, rt, old)
-		case leads:
-			return g.lead(w, r, rt, out, key, old, fl)
-		}
-		select {
-		case <-r.Context().Done():
-			return context.Cause(r.Context()) //nolint:wrapcheck // the client is gone
-		case <-fl.done:
-		}
-		switch {
-		case fl.err != nil:
-			return fl.err
-		case fl.got != nil:
-			return g.serveKept(w, r, rt, fl.got)
-		}
-		// Not public: everybody for themselves.
-		res, err := g.send(out)
-		if err != nil {
-			return err
-		}
-		defer closeAnswer(res)
-		return g.relay(w, r, rt, res)
+	old, fl, leads := g.cache.enter(key)
+	switch {
+	case fl == nil:
+		return g.serveKept(w, r, rt, old)
+	case leads:
+		return g.lead(w, r, rt, out, key, old, fl)
 	}
+	select {
+	case <-r.Context().Done():
+		return context.Cause(r.Context()) //nolint:wrapcheck // the client is gone
+	case <-fl.done:
+	}
+	switch {
+	case fl.err != nil:
+		return fl.err
+	case fl.got != nil:
+		return g.serveKept(w, r, rt, fl.got)
+	}
+	// Not public: everybody for themselves.
+	res, err := g.send(out)
+	if err != nil {
+		return err
+	}
+	defer closeAnswer(res)
+	return g.relay(w, r, rt, res)
 }
 
 // enter gives a fresh answer (no flight), or a flight to wait for, or one to

@@ -83,7 +83,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request, files map[string]asset) 
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method == http.MethodGet {
-		_, _ = w.Write(body) //nolint:errcheck // the client is gone; nobody is left to tell
+		_, _ = w.Write(body) // the client is gone; nobody is left to tell
 	}
 }
 
@@ -91,11 +91,11 @@ func serveAsset(w http.ResponseWriter, r *http.Request, files map[string]asset) 
 func writeMaybeZipped(w http.ResponseWriter, r *http.Request, b []byte) {
 	w.Header().Add("Vary", "Accept-Encoding")
 	if !acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		_, _ = w.Write(b) //nolint:errcheck // the client is gone; nobody is left to tell
+		_, _ = w.Write(b) // the client is gone; nobody is left to tell
 		return
 	}
 	w.Header().Set("Content-Encoding", "gzip")
 	z := gzip.NewWriter(w)
-	_, _ = z.Write(b) //nolint:errcheck // the client is gone; nobody is left to tell
-	_ = z.Close()     //nolint:errcheck // likewise
+	_, _ = z.Write(b) // the client is gone; nobody is left to tell
+	_ = z.Close()     // likewise
 }

@@ -37,7 +37,7 @@ func newLimit(name string, quota int) *limit {
 func (l *limit) take(r *http.Request, h http.Header, key string) error {
 	v := verdict{h: make(http.Header, 3)}
 	over := l.rate.OnLimit(v, r, key)
-	left, _ := strconv.Atoi(v.h.Get("M")) //nolint:errcheck // the library writes a number
+	left, _ := strconv.Atoi(v.h.Get("M")) // the library writes a number
 	reset, err := strconv.ParseInt(v.h.Get("R"), 10, 64)
 	seconds := int64(window / time.Second)
 	if err == nil {

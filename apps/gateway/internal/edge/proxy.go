@@ -108,7 +108,7 @@ func (g *Gateway) send(out *http.Request) (*http.Response, error) {
 }
 
 func closeAnswer(res *http.Response) {
-	_ = res.Body.Close() //nolint:errcheck // nothing is written to it
+	_ = res.Body.Close() // nothing is written to it
 }
 
 // relay sends a service's answer to the client as it comes.
@@ -156,7 +156,7 @@ func (g *Gateway) write(w http.ResponseWriter, r *http.Request, rt *Route, statu
 	if whole {
 		h["Content-Length"] = []string{strconv.Itoa(n)}
 		w.WriteHeader(status)
-		_, _ = w.Write(buf[:n]) //nolint:errcheck // the client is gone; nobody is left to tell
+		_, _ = w.Write(buf[:n]) // the client is gone; nobody is left to tell
 		return nil
 	}
 	if compressible && acceptsGzip(r.Header.Get("Accept-Encoding")) {
@@ -222,7 +222,7 @@ func (g *Gateway) relayEvents(w http.ResponseWriter, res *http.Response) error {
 	bufp := g.buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool makes nothing else
 	defer g.buffers.Put(bufp)
 	// However it ends, the client connects again and goes on from its last id.
-	_ = pour(w, *bufp, 0, res.Body, rc.Flush) //nolint:errcheck // see above
+	_ = pour(w, *bufp, 0, res.Body, rc.Flush) // see above
 	return nil
 }
 

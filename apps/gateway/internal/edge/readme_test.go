@@ -27,7 +27,7 @@ func TestTheREADMEIsTrue(t *testing.T) {
 	want := replace(t, string(raw), "routes", routeTable())
 	want = replace(t, want, "settings", settingTable(t))
 	if *update {
-		require.NoError(t, os.WriteFile(readme, []byte(want), 0o644)) //nolint:gosec // a document
+		require.NoError(t, os.WriteFile(readme, []byte(want), 0o644)) // a document
 	}
 	got, err := os.ReadFile(readme)
 	require.NoError(t, err)

@@ -74,7 +74,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(b) //nolint:errcheck // the client is gone; nobody is left to tell
+	_, _ = w.Write(b) // the client is gone; nobody is left to tell
 }
 
 // Check asks everything.

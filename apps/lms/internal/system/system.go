@@ -70,7 +70,9 @@ func Root(t testing.TB) string {
 // those of .lms/bin in the repository, which `make test` has built.
 func Start(t testing.TB, args ...string) *System {
 	t.Helper()
-	s := &System{Home: t.TempDir(), URL: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), root: Root(t), t: t}
+	s := &System{Home: t.TempDir(), URL: fmt.Sprintf("http://127.0.0.1:%d", FreePort(t)), root: Root(t), t: t}
+	// Where we are root, PostgreSQL runs as another user, who must get there.
+	require.NoError(t, os.Chmod(filepath.Dir(s.Home), 0o711))
 	// The programs that `make build` and `make sidecar` have made.
 	require.NoError(t, os.Symlink(filepath.Join(s.root, ".lms", "bin"), filepath.Join(s.Home, "bin")))
 	s.Up(t, args...)
@@ -184,7 +186,8 @@ func (s *System) keepLogs(t testing.TB) {
 	t.Logf("logs are in %s", dir)
 }
 
-func freePort(t testing.TB) int {
+// FreePort is a port that nobody listens on at this moment.
+func FreePort(t testing.TB) int {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
