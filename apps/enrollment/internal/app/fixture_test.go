@@ -280,7 +280,7 @@ func (w *world) work() {
 	go func() { defer close(done); _ = w.jobs.Run(ctx) }()
 	require.Eventually(w.t, func() bool {
 		var n int
-		require.NoError(w.t, w.pool.QueryRow(w.t.Context(), `select count(*) from job where state in ('queued', 'running')`).Scan(&n))
+		w.scan(&n, `select count(*) from job where state in ('queued', 'running')`)
 		return n == 0
 	}, 20*time.Second, 10*time.Millisecond)
 	cancel()

@@ -123,16 +123,18 @@ func (a *API) allowlist(ctx context.Context, in *waitlistInput) (*web.List[Allow
 	}), nil
 }
 
+type noteBody struct {
+	Note string `json:"note,omitempty" maxLength:"500"`
+}
+
 type allowInput struct {
 	ID     uuid.UUID `path:"id"`
 	UserID uuid.UUID `path:"user_id"`
-	Body   struct {
-		Note string `json:"note,omitempty" maxLength:"500"`
-	} `required:"false"`
+	Body   *noteBody
 }
 
 func (a *API) allow(ctx context.Context, in *allowInput) (*web.Empty, error) {
-	_, err := a.Service.Allow(ctx, web.Actor(ctx), in.ID, in.UserID, in.Body.Note)
+	_, err := a.Service.Allow(ctx, web.Actor(ctx), in.ID, in.UserID, given(in.Body).Note)
 	return nil, err
 }
 

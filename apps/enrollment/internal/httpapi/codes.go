@@ -37,18 +37,21 @@ func (a *API) showCode(j enrollment.JoinCode) JoinCode {
 	}
 }
 
+type codeBody struct {
+	Label     string     `json:"label,omitempty" maxLength:"200"`
+	MaxUses   *int       `json:"max_uses,omitempty" minimum:"1" maximum:"1000000"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
 type createCodeInput struct {
 	ID   uuid.UUID `path:"id"`
-	Body struct {
-		Label     string     `json:"label,omitempty" maxLength:"200"`
-		MaxUses   *int       `json:"max_uses,omitempty" minimum:"1" maximum:"1000000"`
-		ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	} `required:"false"`
+	Body *codeBody
 }
 
 func (a *API) createCode(ctx context.Context, in *createCodeInput) (*web.Resource[JoinCode], error) {
+	b := given(in.Body)
 	j, err := a.Service.CreateJoinCode(ctx, web.Actor(ctx), enrollment.NewJoinCode{
-		CourseID: in.ID, Label: in.Body.Label, MaxUses: in.Body.MaxUses, ExpiresAt: utc(in.Body.ExpiresAt),
+		CourseID: in.ID, Label: b.Label, MaxUses: b.MaxUses, ExpiresAt: utc(b.ExpiresAt),
 	})
 	if err != nil {
 		return nil, err

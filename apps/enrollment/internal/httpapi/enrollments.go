@@ -16,23 +16,26 @@ import (
 	"lms/shared/web"
 )
 
+// enrollBody is optional: without it one enrolls oneself.
+type enrollBody struct {
+	UserID         uuid.UUID  `json:"user_id,omitempty" doc:"Another person, for staff; oneself without"`
+	Waitlist       *bool      `json:"waitlist,omitempty" doc:"false: a seat or 409 course_full, no place on the waiting list"`
+	Invite         bool       `json:"invite,omitempty" doc:"Staff: the person is asked first"`
+	InviteUntil    *time.Time `json:"invite_until,omitempty"`
+	Waive          []string   `json:"waive,omitempty" maxItems:"2" doc:"Staff: prerequisites, entitlement"`
+	StartsAt       *time.Time `json:"starts_at,omitempty"`
+	EndsAt         *time.Time `json:"ends_at,omitempty"`
+	ExternalSource string     `json:"external_source,omitempty" maxLength:"100"`
+	ExternalID     string     `json:"external_id,omitempty" maxLength:"200"`
+}
+
 type enrollInput struct {
 	ID   uuid.UUID `path:"id"`
-	Body struct {
-		UserID         uuid.UUID  `json:"user_id,omitempty" doc:"Another person, for staff; oneself without"`
-		Waitlist       *bool      `json:"waitlist,omitempty" doc:"false: a seat or 409 course_full, no place on the waiting list"`
-		Invite         bool       `json:"invite,omitempty" doc:"Staff: the person is asked first"`
-		InviteUntil    *time.Time `json:"invite_until,omitempty"`
-		Waive          []string   `json:"waive,omitempty" maxItems:"2" doc:"Staff: prerequisites, entitlement"`
-		StartsAt       *time.Time `json:"starts_at,omitempty"`
-		EndsAt         *time.Time `json:"ends_at,omitempty"`
-		ExternalSource string     `json:"external_source,omitempty" maxLength:"100"`
-		ExternalID     string     `json:"external_id,omitempty" maxLength:"200"`
-	} `required:"false"`
+	Body *enrollBody
 }
 
 func (a *API) enroll(ctx context.Context, in *enrollInput) (*web.Resource[Enrollment], error) {
-	b := in.Body
+	b := given(in.Body)
 	r, err := a.Service.Enroll(ctx, web.Actor(ctx), enrollment.NewEnrollment{
 		CourseID: in.ID, UserID: b.UserID, NoWaitlist: b.Waitlist != nil && !*b.Waitlist, Invite: b.Invite, InviteUntil: utc(b.InviteUntil),
 		Waive: b.Waive, StartsAt: utc(b.StartsAt), EndsAt: utc(b.EndsAt), ExternalSource: b.ExternalSource, ExternalID: b.ExternalID,
@@ -108,18 +111,28 @@ func (a *API) act(do action) func(context.Context, *web.ByID) (*web.Resource[Enr
 	}
 }
 
+type reasonBody struct {
+	Reason string `json:"reason,omitempty" maxLength:"500"`
+}
+
 type reasonInput struct {
 	web.ByID
-	Body struct {
-		Reason string `json:"reason,omitempty" maxLength:"500"`
-	} `required:"false"`
+	Body *reasonBody
+}
+
+// given is an optional body, or its zero value.
+func given[T any](body *T) (out T) {
+	if body != nil {
+		out = *body
+	}
+	return out
 }
 
 type actionWithReason func(ctx context.Context, actor authz.Principal, id uuid.UUID, reason string) (enrollment.Result, error)
 
 func (a *API) actWithReason(do actionWithReason) func(context.Context, *reasonInput) (*web.Resource[Enrollment], error) {
 	return func(ctx context.Context, in *reasonInput) (*web.Resource[Enrollment], error) {
-		r, err := do(ctx, web.Actor(ctx), in.ID, in.Body.Reason)
+		r, err := do(ctx, web.Actor(ctx), in.ID, given(in.Body).Reason)
 		if err != nil {
 			return nil, err
 		}
