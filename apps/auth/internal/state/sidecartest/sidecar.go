@@ -1,0 +1,154 @@
+// Package sidecartest starts real sidecars with components of the embedded
+// profile, for tests.
+package sidecartest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// APIToken is what the sidecars want to see, AppToken what they show.
+const (
+	APIToken = "the token of a test's sidecar"
+	AppToken = "the token of a test's app"
+)
+
+// patience bounds every wait for something that takes milliseconds on an idle
+// machine.
+const patience = 20 * time.Second
+
+// Sidecar is a running one.
+type Sidecar struct{ HTTP, GRPC string } // host:port
+
+// Options of Start.
+type Options struct {
+	App        string   // app id
+	Home       string   // folder of the installation; the sidecars run in its subfolder run
+	AppPort    string   // "" for none
+	Components []string // file names of components/embedded
+}
+
+// program is the sidecar to test with: LMS_TEST_DAPRD, or what `lms up` has
+// built. Without one the test is skipped and says so.
+func program(t testing.TB, root string) string {
+	t.Helper()
+	for _, path := range []string{os.Getenv("LMS_TEST_DAPRD"), filepath.Join(root, ".lms", "bin", "daprd")} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	t.Skip("no sidecar: build dapr/sidecar and set LMS_TEST_DAPRD to it")
+	return ""
+}
+
+// FreePorts are ports of the loopback address that nobody listens on.
+func FreePorts(t testing.TB, n int) []string {
+	t.Helper()
+	ports := make([]string, n)
+	for i := range ports {
+		ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		require.NoError(t, err)
+		defer func() { _ = ln.Close() }()
+		_, ports[i], err = net.SplitHostPort(ln.Addr().String())
+		require.NoError(t, err)
+	}
+	return ports
+}
+
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *output) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *output) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Start starts a sidecar and waits until it serves its app. It ends with the
+// test.
+func Start(t testing.TB, o Options) Sidecar {
+	t.Helper()
+	root, err := filepath.Abs("../../../..")
+	require.NoError(t, err)
+	path := program(t, root)
+	resources := t.TempDir()
+	for _, name := range o.Components {
+		raw, err := os.ReadFile(filepath.Join(root, "components", "embedded", name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(resources, name), raw, 0o600))
+	}
+	folder := filepath.Join(o.Home, "run")
+	require.NoError(t, os.MkdirAll(folder, 0o700))
+
+	ports := FreePorts(t, 3)
+	args := []string{
+		"--app-id", o.App, "--dapr-http-port", ports[0], "--dapr-grpc-port", ports[1], "--dapr-internal-grpc-port", ports[2],
+		"--dapr-listen-addresses", "127.0.0.1", "--dapr-internal-grpc-listen-address", "127.0.0.1",
+		"--config", filepath.Join(root, "dapr", "config.yaml"), "--resources-path", resources, "--enable-metrics=false",
+	}
+	if o.AppPort != "" {
+		args = append(args, "--app-port", o.AppPort, "--app-protocol", "http")
+	}
+	cmd := exec.Command(path, args...) //nolint:gosec // G204: the sidecar under test
+	var out output
+	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &out, &out
+	cmd.Env = append(os.Environ(), "DAPR_HOST_IP=127.0.0.1", "DAPR_API_TOKEN="+APIToken, "APP_API_TOKEN="+AppToken)
+	require.NoError(t, cmd.Start())
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // the exit code of a stopped sidecar says nothing
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended just now
+		select {
+		case <-exited:
+		case <-time.After(patience):
+			_ = cmd.Process.Kill()
+			<-exited
+		}
+		if t.Failed() {
+			t.Log(out.String())
+		}
+	})
+	s := Sidecar{HTTP: "127.0.0.1:" + ports[0], GRPC: "127.0.0.1:" + ports[1]}
+	require.Eventually(t, func() bool { return healthy("http://"+s.HTTP+"/v1.0/healthz/outbound") == nil }, patience, 10*time.Millisecond, "%s", &out)
+	return s
+}
+
+func healthy(url string) error {
+	res, err := http.Get(url) //nolint:noctx,gosec // bounded by the caller, loopback
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	_, _ = io.Copy(io.Discard, res.Body) // nothing is read from it
+	if res.StatusCode != http.StatusNoContent {
+		return errors.New(strconv.Itoa(res.StatusCode))
+	}
+	return nil
+}
