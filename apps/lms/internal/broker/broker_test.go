@@ -78,3 +78,53 @@ func TestAcknowledgedRecordsSurviveAKill(t *testing.T) {
 	}
 	require.Equal(t, acknowledged, read)
 }
+
+// TestCommittedOffsetsSurviveAKill: a group goes on where it was, and neither
+// misses nor repeats what it had committed.
+func TestCommittedOffsetsSurviveAKill(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	port, err := freeport.One()
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	client := func(opts ...kgo.Opt) *kgo.Client {
+		c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(freeport.Address(port)), kgo.AllowAutoTopicCreation()}, opts...)...)
+		require.NoError(t, err)
+		return c
+	}
+	group := func() *kgo.Client {
+		return client(kgo.ConsumerGroup("course"), kgo.ConsumeTopics("user.events"), kgo.DisableAutoCommit(),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(3*time.Second), kgo.HeartbeatInterval(500*time.Millisecond))
+	}
+	produce := func(from, to int) {
+		c := client(kgo.DefaultProduceTopic("user.events"))
+		defer c.Close()
+		for i := from; i < to; i++ {
+			require.NoError(t, c.ProduceSync(ctx, &kgo.Record{Key: []byte("k"), Value: []byte(strconv.Itoa(i))}).FirstErr())
+		}
+	}
+	read := func(c *kgo.Client, n int) (values []string) {
+		for len(values) < n {
+			fetches := c.PollFetches(ctx)
+			require.NoError(t, ctx.Err(), "only %d of %d records came", len(values), n)
+			fetches.EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })
+		}
+		return values
+	}
+
+	cmd := startBroker(t, dir, port)
+	produce(0, 10)
+	consumer := group()
+	require.Len(t, read(consumer, 10), 10)
+	require.NoError(t, consumer.CommitUncommittedOffsets(ctx))
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait() // killed on purpose
+	consumer.Close()
+
+	startBroker(t, dir, port)
+	produce(10, 13)
+	consumer = group()
+	defer consumer.Close()
+	require.Equal(t, []string{"10", "11", "12"}, read(consumer, 3))
+}

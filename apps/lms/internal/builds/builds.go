@@ -76,7 +76,11 @@ func run(ctx context.Context, dir, what, note string, args []string, say func(st
 			case <-done:
 				return
 			case <-tick.C:
-				say(fmt.Sprintf("building %s%s: %d packages, %s", what, note, out.packages.Load(), time.Since(began).Round(time.Second)))
+				done := "linking" // every package was compiled before
+				if n := out.packages.Load(); n > 0 {
+					done = fmt.Sprintf("%d packages", n)
+				}
+				say(fmt.Sprintf("building %s%s: %s, %s", what, note, done, time.Since(began).Round(time.Second)))
 				tick.Reset(5 * time.Second)
 			}
 		}
