@@ -16,8 +16,13 @@ import (
 	"lms/shared/work"
 )
 
-// batchTimeout bounds one transaction of a batch.
-const batchTimeout = 20 * time.Second
+const (
+	// batchTimeout bounds one transaction.
+	batchTimeout = 20 * time.Second
+	// aloneTimeout bounds a whole batch, so that the sidecar has its answer before
+	// the server's time for it is over.
+	aloneTimeout = 45 * time.Second
+)
 
 const (
 	// Rows are locked in the order of the key, so that two batches never
@@ -43,49 +48,73 @@ on conflict (stream) do update set seen = stream_position.seen + excluded.seen, 
 // Apply gives events to all handlers that want them: first all in one
 // transaction, and if that fails each on its own, so that one bad event holds
 // up no other. Permanent failures become dead letters and count as success.
+// When the database is away, or the time for the batch is over, what is left
+// fails as it is.
 func (in *Inbox) Apply(ctx context.Context, batch []Event) []error {
 	errs := make([]error, len(batch))
+	ctx, cancel := context.WithTimeout(ctx, aloneTimeout)
+	defer cancel()
 	err := in.applyTogether(ctx, in.handlers, batch)
 	if err == nil {
 		return errs
 	}
-	if isOutage(err) {
-		for i := range errs {
-			errs[i] = err
-		}
-		return errs
-	}
 	for i, e := range batch {
-		errs[i] = in.applyAlone(ctx, e)
+		if cerr := ctx.Err(); cerr != nil {
+			errs[i] = cerr
+			continue
+		}
+		if !dbAway(err) {
+			err = in.applyAlone(ctx, e)
+		}
+		errs[i] = err
 	}
 	return errs
 }
 
+// dbAway says that the next event would fail as this one did.
+func dbAway(err error) bool { return apperr.Code(err) == pg.CodeAway }
+
 // applyAlone isolates an event: its handlers run one by one, each in its own
-// transaction, so that a poisonous handler does not undo the others.
+// transaction, so that a poisonous handler does not undo the others. That its
+// number was seen is noted only when no handler wants it again: from then on
+// nobody looks for it.
 func (in *Inbox) applyAlone(ctx context.Context, e Event) error {
+	var again error
 	for _, h := range in.handlers {
 		if !slices.Contains(h.types, e.Type) {
 			continue
 		}
-		err := in.applyTogether(ctx, []handler{h}, []Event{e})
+		err := in.inTx(ctx, func(ctx context.Context, u *pg.Unit) error { return in.applyOne(ctx, u, h, []Event{e}) })
 		if err == nil {
+			in.healed(h.name, e.ID)
 			continue
 		}
+		err = fmt.Errorf("handler %s: %w", h.name, err)
 		if isOutage(err) || !isPermanent(err) && !in.exhausted(h.name, e.ID) {
-			return err // the broker delivers it again
+			again = errors.Join(again, err) // the broker delivers it again
+			if ctx.Err() != nil || dbAway(err) {
+				return again
+			}
+			continue
 		}
 		if err := in.bury(ctx, h.name, e, err); err != nil {
 			return err
 		}
 	}
-	return in.applyTogether(ctx, nil, []Event{e}) // notes that its number was seen
+	if again != nil {
+		return again
+	}
+	return in.applyTogether(ctx, nil, []Event{e})
+}
+
+func (in *Inbox) inTx(ctx context.Context, fn func(context.Context, *pg.Unit) error) error {
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	return in.o.DB.InTx(ctx, work.AllTenants(), fn)
 }
 
 func (in *Inbox) applyTogether(ctx context.Context, handlers []handler, batch []Event) error {
-	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
-	defer cancel()
-	return in.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+	return in.inTx(ctx, func(ctx context.Context, u *pg.Unit) error {
 		for _, h := range handlers {
 			if err := in.applyOne(ctx, u, h, batch); err != nil {
 				return fmt.Errorf("handler %s: %w", h.name, err)
@@ -224,6 +253,19 @@ func (in *Inbox) exhausted(handler string, id uuid.UUID) bool {
 	}
 	delete(in.failures, key)
 	return true
+}
+
+// maxCounted bounds the memory for failures; another replica may have applied
+// what this one counts.
+const maxCounted = 10_000
+
+func (in *Inbox) healed(handler string, id uuid.UUID) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	delete(in.failures, handler+"/"+id.String())
+	if len(in.failures) > maxCounted {
+		clear(in.failures)
+	}
 }
 
 // guard turns a handler's panic into an error: the event is delivered again,

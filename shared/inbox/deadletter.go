@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,7 +54,7 @@ func (in *Inbox) insertDead(ctx context.Context, handler string, eventID *uuid.U
 		f(handler)
 	}
 	return in.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		_, err := pg.Exec(ctx, u, burySQL, u.NewID(), handler, eventID, event, payload, apperr.Code(cause), limited(cause.Error(), 2000), u.Now())
+		_, err := pg.Exec(ctx, u, burySQL, u.NewID(), handler, eventID, event, payload, apperr.Code(cause), pg.Text(cause.Error(), 2000), u.Now())
 		return err
 	})
 }
@@ -61,17 +62,10 @@ func (in *Inbox) insertDead(ctx context.Context, handler string, eventID *uuid.U
 // buryUnreadable keeps what is not a CloudEvent of ours; losing it would hide
 // a broken producer.
 func (in *Inbox) buryUnreadable(ctx context.Context, raw []byte, cause error) string {
-	if err := in.insertDead(ctx, "unreadable", nil, nil, limited(string(raw), 64<<10), cause); err != nil {
+	if err := in.insertDead(ctx, "unreadable", nil, nil, pg.Text(string(raw), 64<<10), cause); err != nil {
 		return retry
 	}
 	return success
-}
-
-func limited(s string, n int) string {
-	if len(s) > n {
-		return s[:n]
-	}
-	return s
 }
 
 // DeadLetters lists those that were not redriven, the newest first.
@@ -103,13 +97,20 @@ func (in *Inbox) Redrive(ctx context.Context, id uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	return in.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+	err = in.inTx(ctx, func(ctx context.Context, u *pg.Unit) error {
 		if err := in.applyOne(ctx, u, h, []Event{e}); err != nil {
-			return fmt.Errorf("redrive: %w", err)
+			return err
 		}
 		_, err := pg.Exec(ctx, u, redrivenSQL, id, u.Now())
 		return err
 	})
+	if err == nil {
+		return nil
+	}
+	if isPermanent(err) {
+		err = errors.Join(err, in.bury(ctx, h.name, e, err))
+	}
+	return fmt.Errorf("redrive: %w", err)
 }
 
 func (in *Inbox) handler(name string) (handler, bool) {

@@ -78,6 +78,7 @@ type Metrics struct {
 	Duplicates func(handler string, n int)
 	DeadLetter func(handler string)
 	Repaired   func(stream string, n int)
+	Lost       func(stream string, n int)
 	Latency    func(handler string, sinceEvent time.Duration)
 }
 

@@ -27,8 +27,10 @@ import (
 
 // producer is a Producers that keeps events by their number.
 type producer struct {
-	mu   sync.Mutex
-	kept map[string]map[int64]json.RawMessage
+	mu     sync.Mutex
+	kept   map[string]map[int64]json.RawMessage
+	oldest int64 // stated; 1 if zero
+	head   int64 // stated, if above what is kept
 }
 
 func (p *producer) keep(stream string, n int64, raw json.RawMessage) {
@@ -48,7 +50,7 @@ func (p *producer) Heads(context.Context, string) ([]outbox.Head, error) {
 	defer p.mu.Unlock()
 	var heads []outbox.Head
 	for stream, ns := range p.kept {
-		h := outbox.Head{Stream: stream, Oldest: 1}
+		h := outbox.Head{Stream: stream, Oldest: max(p.oldest, 1), Head: p.head}
 		for n := range ns {
 			h.Head = max(h.Head, n)
 		}

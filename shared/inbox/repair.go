@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,19 +28,22 @@ type span struct{ from, to int64 } // both included
 // Repair looks once for numbers that are missing: holes between what arrived,
 // and a head that the producer states and the broker never brought. What is
 // missing for longer than HoleAge is fetched from the producer's outbox and
-// handled as if the broker had delivered it. It is called every few seconds,
-// by one replica at a time.
+// handled as if the broker had delivered it. What the producer no longer keeps
+// is told once, in the log and as a dead letter, and not looked for again. One
+// topic, stream or event that fails holds up no other. It is called every few
+// seconds, by one replica at a time.
 func (in *Inbox) Repair(ctx context.Context) error {
 	askHeads := time.Since(in.headsAt) >= headsEvery
 	if askHeads {
 		in.headsAt = time.Now()
 	}
+	var errs []error
 	for _, topic := range in.Topics() {
 		if err := in.repairTopic(ctx, topic, askHeads); err != nil {
-			return fmt.Errorf("repair %s: %w", topic, err)
+			errs = append(errs, fmt.Errorf("repair %s: %w", topic, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (in *Inbox) repairTopic(ctx context.Context, topic string, askHeads bool) error {
@@ -65,12 +69,67 @@ func (in *Inbox) repairTopic(ctx context.Context, topic string, askHeads bool) e
 			seen[stream] = nil // nothing of it has ever arrived
 		}
 	}
+	var errs []error
 	for stream, spans := range seen {
-		for _, hole := range in.oldHoles(stream, missing(spans, in.heads[stream].Oldest, in.heads[stream].Head)) {
+		head, known := in.heads[stream]
+		if !known {
+			continue // the producer has not said yet what it keeps
+		}
+		if err := in.tellLost(ctx, stream, spans, head.Oldest); err != nil {
+			errs = append(errs, err)
+		}
+		for _, hole := range in.oldHoles(stream, missing(spans, head.Oldest, head.Head)) {
 			if err := in.fetch(ctx, producer, stream, hole); err != nil {
-				return err
+				errs = append(errs, fmt.Errorf("stream %s: %w", stream, err))
 			}
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// tellLost deals with what is missing below the oldest number that the
+// producer keeps. In front of all that ever arrived it is history from before
+// this consumer's time; behind that it is a loss.
+func (in *Inbox) tellLost(ctx context.Context, stream string, spans []span, oldest int64) error {
+	for _, gap := range missing(spans, 1, oldest-1) {
+		gap.to = min(gap.to, oldest-1)
+		if gap.from > gap.to {
+			continue
+		}
+		before := len(spans) == 0 || gap.to < spans[0].from
+		if err := in.giveUp(ctx, stream, gap, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const markSeenSQL = `
+insert into stream_position (stream, seen, updated_at)
+values ($1, int8multirange(int8range($2, $3, '[]')), $4)
+on conflict (stream) do update set seen = stream_position.seen + excluded.seen, updated_at = excluded.updated_at`
+
+// giveUp marks numbers that nobody has any more, in the transaction that says
+// so: they are told once.
+func (in *Inbox) giveUp(ctx context.Context, stream string, gap span, before bool) error {
+	err := in.inTx(ctx, func(ctx context.Context, u *pg.Unit) error {
+		if _, err := pg.Exec(ctx, u, markSeenSQL, stream, gap.from, gap.to, u.Now()); err != nil || before {
+			return err
+		}
+		_, err := pg.Exec(ctx, u, burySQL, u.NewID(), "lost", nil, nil, fmt.Sprintf("%s %d..%d", stream, gap.from, gap.to), "events_lost",
+			"The broker did not bring them, and the producer no longer keeps them.", u.Now())
+		return err
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("lost events: %w", err)
+	case before:
+		in.o.Log.Info("history is no longer kept", "stream", stream, "from", gap.from, "to", gap.to)
+		return nil
+	}
+	in.o.Log.Error("events are lost", "stream", stream, "from", gap.from, "to", gap.to)
+	if f := in.o.Metrics.Lost; f != nil {
+		f(stream, int(gap.to-gap.from+1))
 	}
 	return nil
 }
@@ -137,43 +196,56 @@ func (in *Inbox) oldHoles(stream string, holes []span) []span {
 	return old
 }
 
+// fetch gets a hole from the producer. All of its numbers were given, since
+// the head is at or above them: one that is not in the answer is not there.
 func (in *Inbox) fetch(ctx context.Context, producer, stream string, hole span) error {
 	for from := hole.from; from <= hole.to; {
 		raws, err := in.o.Producers.Kept(ctx, producer, stream, from, hole.to, repairLimit)
 		if err != nil {
 			return err
 		}
-		if len(raws) == 0 {
-			return nil // not published yet, or no longer kept
-		}
-		last, err := in.applyKept(ctx, raws)
+		next, absent, err := in.applyKept(ctx, raws, span{from, hole.to})
 		if err != nil {
-			return err
+			return err // what was applied is noted: the next look goes on behind it
 		}
-		in.o.Log.Warn("events that the broker did not bring were fetched", "stream", stream, "from", from, "to", last, "events", len(raws))
-		if f := in.o.Metrics.Repaired; f != nil {
-			f(stream, len(raws))
+		for _, gap := range absent {
+			if err := in.giveUp(ctx, stream, gap, false); err != nil {
+				return err
+			}
 		}
-		from = last + 1
+		if len(raws) > 0 {
+			in.o.Log.Warn("events that the broker did not bring were fetched", "stream", stream, "from", from, "to", next-1, "events", len(raws))
+			if f := in.o.Metrics.Repaired; f != nil {
+				f(stream, len(raws))
+			}
+		}
+		from = next
 	}
 	return nil
 }
 
-func (in *Inbox) applyKept(ctx context.Context, raws []json.RawMessage) (last int64, err error) {
+// applyKept applies an answer to the question for want. It says what to ask for
+// next, and which numbers the producer left out. What fails stays a hole.
+func (in *Inbox) applyKept(ctx context.Context, raws []json.RawMessage, want span) (next int64, absent []span, err error) {
 	batch := make([]Event, 0, len(raws))
+	next = want.from
 	for _, raw := range raws {
 		e, err := Parse(raw)
 		if err != nil {
-			return 0, err
+			if err := in.insertDead(ctx, "unreadable", nil, nil, pg.Text(string(raw), 64<<10), err); err != nil {
+				return next, nil, err
+			}
+			continue
 		}
-		batch, last = append(batch, e), e.N
-	}
-	for _, err := range in.Apply(ctx, batch) {
-		if err != nil {
-			return 0, err
+		if e.N > next {
+			absent = append(absent, span{next, e.N - 1})
 		}
+		batch, next = append(batch, e), e.N+1
 	}
-	return last, nil
+	if len(batch) == 0 {
+		return want.to + 1, []span{want}, nil
+	}
+	return next, absent, errors.Join(in.Apply(ctx, batch)...)
 }
 
 const (

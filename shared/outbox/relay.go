@@ -19,7 +19,7 @@ const (
 	leastShare     = 100              // of a shard in a batch
 	relayTimeout   = 15 * time.Second // of one publication
 	recordTimeout  = 5 * time.Second  // of a statement around it
-	relayLockClass = 0x4c4d53 // "LMS": the first key of the shards' advisory locks
+	relayLockClass = 0x4c4d53         // "LMS": the first key of the shards' advisory locks
 	// maxPublish keeps one bulk below the sidecar's limit of 4 MiB, in bytes with
 	// perMessage for what surrounds each event.
 	maxPublish = 3 << 20

@@ -191,6 +191,7 @@ func (k *Kit) openDatabase(ctx context.Context) (err error) {
 			Duplicates: func(h string, n int) { m.Inbox(h, "duplicate", n) },
 			DeadLetter: func(h string) { m.Inbox(h, "dead", 1) },
 			Repaired:   func(stream string, n int) { m.Inbox(stream, "repaired", n) },
+			Lost:       func(stream string, n int) { m.Inbox(stream, "lost", n) },
 			Latency:    m.InboxLag,
 		},
 	})
