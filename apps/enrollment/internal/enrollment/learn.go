@@ -165,6 +165,9 @@ func (s *Service) view(ctx context.Context, tx Tx, l *Learner, now time.Time) (p
 
 // record stores new facts of a subject and tells what follows.
 func (s *Service) record(ctx context.Context, tx Tx, l *Learner, subject uuid.UUID, was, facts progress.Facts, now time.Time) (step, error) {
+	if !l.Enrollment.State.Learning() && l.Enrollment.State != Suspended {
+		return step{}, s.keep(ctx, tx, l, subject, facts, now)
+	}
 	switch changeOf(was, facts) {
 	case changeScored, changeExcused, changeUnexcused: // what others did
 	default:
@@ -178,13 +181,19 @@ func (s *Service) record(ctx context.Context, tx Tx, l *Learner, subject uuid.UU
 	if err := tx.SaveProgress(ctx, []ProgressSave{st.save}); err != nil {
 		return st, err
 	}
-	if !l.Enrollment.State.Learning() {
-		return st, nil // facts are kept (rule 31), but nobody is told of somebody who is out
-	}
 	if err := s.tellChange(ctx, tx, l, st, subject, was, facts, now); err != nil {
 		return st, err
 	}
 	return st, s.tellStep(ctx, tx, l, st, now)
+}
+
+// keep stores facts of somebody who is out, and nothing that follows from them:
+// that is judged, and told, when the person comes in again (rule 31).
+func (s *Service) keep(ctx context.Context, tx Tx, l *Learner, subject uuid.UUID, facts progress.Facts, now time.Time) error {
+	row := l.subjectRow(subject, facts, now)
+	stored := l.Subjects[subject]
+	row.CompletedItems, row.CompletedTimes = stored.CompletedItems, stored.CompletedTimes
+	return tx.SaveProgress(ctx, []ProgressSave{{Owner: l.Enrollment.ID, Subjects: []SubjectRow{row}}})
 }
 
 // tellChange tells, per visible place of the subject, what happened to it.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"lms/apps/enrollment/internal/enrollment"
+	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/page"
 	"lms/shared/patch"
@@ -188,19 +189,25 @@ func states(names []string) []enrollment.State {
 // RosterQuery are the filters and sorts of a course's lists.
 type RosterQuery struct {
 	FormatQuery
-	State         []string    `query:"state,explode" enum:"invited,requested,waitlisted,offered,active,completed,withdrawn,rejected,suspended,expired"`
-	UserID        []uuid.UUID `query:"user_id,explode" maxItems:"200"`
-	MinProgress   int         `query:"min_progress" minimum:"0" maximum:"100" default:"0" doc:"Percent, included"`
-	MaxProgress   int         `query:"max_progress" minimum:"0" maximum:"100" default:"100" doc:"Percent, included"`
-	InactiveSince time.Time   `query:"inactive_since" doc:"No activity since then"`
-	Source        string      `query:"source" enum:"self,staff,import,join_code,invitation,payment"`
-	ExternalID    string      `query:"external_id" maxLength:"200"`
-	Sort          string      `query:"sort" enum:"created_at,-created_at,activity,-activity,progress,-progress" default:"created_at"`
+	State         []string  `query:"state,explode" enum:"invited,requested,waitlisted,offered,active,completed,withdrawn,rejected,suspended,expired"`
+	UserID        []string  `query:"user_id,explode" maxItems:"200" doc:"Only these people, by id"`
+	MinProgress   int       `query:"min_progress" minimum:"0" maximum:"100" default:"0" doc:"Percent, included"`
+	MaxProgress   int       `query:"max_progress" minimum:"0" maximum:"100" default:"100" doc:"Percent, included"`
+	InactiveSince time.Time `query:"inactive_since" doc:"No activity since then"`
+	Source        string    `query:"source" enum:"self,staff,import,join_code,invitation,payment"`
+	ExternalID    string    `query:"external_id" maxLength:"200"`
+	Sort          string    `query:"sort" enum:"created_at,-created_at,activity,-activity,progress,-progress" default:"created_at"`
 }
 
-func (q RosterQuery) filter(course uuid.UUID) enrollment.RosterFilter {
+func (q RosterQuery) filter(course uuid.UUID) (enrollment.RosterFilter, error) {
 	f := enrollment.RosterFilter{
-		CourseID: course, States: states(q.State), UserIDs: q.UserID, Source: q.Source, ExternalID: q.ExternalID, Sort: q.Sort,
+		CourseID: course, States: states(q.State), Source: q.Source, ExternalID: q.ExternalID, Sort: q.Sort,
+	}
+	var bad apperr.Fields
+	for _, raw := range q.UserID {
+		id, err := uuid.Parse(raw)
+		bad.Require(err == nil, "query.user_id", "uuid", "is not an id")
+		f.UserIDs = append(f.UserIDs, id)
 	}
 	if q.MinProgress > 0 {
 		f.MinProgress = &q.MinProgress
@@ -212,7 +219,7 @@ func (q RosterQuery) filter(course uuid.UUID) enrollment.RosterFilter {
 		at := q.InactiveSince.UTC()
 		f.InactiveSince = &at
 	}
-	return f
+	return f, bad.Err()
 }
 
 type rosterInput struct {
@@ -224,10 +231,14 @@ type rosterInput struct {
 type lister func(ctx context.Context, actor authz.Principal, f enrollment.RosterFilter, p page.Request) (page.Page[enrollment.Listed], error)
 
 func (a *API) roster(ctx context.Context, in *rosterInput, w http.ResponseWriter, req *http.Request) error {
-	if in.wants(req, typeCSV) {
-		return a.rosterCSV(ctx, in, w)
+	f, err := in.filter(in.ID)
+	if err != nil {
+		return err
 	}
-	p, err := a.Service.Roster(ctx, web.Actor(ctx), in.filter(in.ID), in.Request())
+	if in.wants(req, typeCSV) {
+		return a.rosterCSV(ctx, f, w)
+	}
+	p, err := a.Service.Roster(ctx, web.Actor(ctx), f, in.Request())
 	if err != nil {
 		return err
 	}
@@ -285,14 +296,14 @@ func (a *API) all(ctx context.Context, list lister, f enrollment.RosterFilter, b
 	return nil
 }
 
-func (a *API) rosterCSV(ctx context.Context, in *rosterInput, w http.ResponseWriter) error {
+func (a *API) rosterCSV(ctx context.Context, f enrollment.RosterFilter, w http.ResponseWriter) error {
 	var t *table
 	begin := func() (err error) {
 		t, err = newTable(w, "roster.csv", "enrollment_id", "user_id", "name", "state", "effective_state", "source", "activated_at", "completed_at",
 			"last_activity_at", "required", "met", "percent", "final_grade", "letter", "access_ends_at", "external_source", "external_id", "created_at")
 		return err
 	}
-	err := a.all(ctx, a.Service.Roster, in.filter(in.ID), begin, func(l enrollment.Listed, names map[uuid.UUID]enrollment.Card) error {
+	err := a.all(ctx, a.Service.Roster, f, begin, func(l enrollment.Listed, names map[uuid.UUID]enrollment.Card) error {
 		e, grade := l.Enrollment, ""
 		if e.GradeFinal != nil {
 			grade = e.GradeFinal.String()

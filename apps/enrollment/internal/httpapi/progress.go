@@ -191,10 +191,14 @@ func (a *API) report(ctx context.Context, in *rosterInput, w http.ResponseWriter
 	if len(in.State) == 0 {
 		in.State = reported
 	}
-	if in.wants(req, typeCSV) {
-		return a.reportCSV(ctx, in, w)
+	f, err := in.filter(in.ID)
+	if err != nil {
+		return err
 	}
-	p, err := a.Service.ProgressReport(ctx, web.Actor(ctx), in.filter(in.ID), in.Request())
+	if in.wants(req, typeCSV) {
+		return a.reportCSV(ctx, f, w)
+	}
+	p, err := a.Service.ProgressReport(ctx, web.Actor(ctx), f, in.Request())
 	if err != nil {
 		return err
 	}
@@ -210,13 +214,13 @@ func (a *API) report(ctx context.Context, in *rosterInput, w http.ResponseWriter
 	return writePage(w, req, pageOf(lines, p.NextCursor))
 }
 
-func (a *API) reportCSV(ctx context.Context, in *rosterInput, w http.ResponseWriter) error {
+func (a *API) reportCSV(ctx context.Context, f enrollment.RosterFilter, w http.ResponseWriter) error {
 	var t *table
 	begin := func() (err error) {
 		t, err = newTable(w, "progress.csv", "user_id", "name", "state", "required", "met", "percent", "activated_at", "last_activity_at", "completed_at", "final_grade")
 		return err
 	}
-	err := a.all(ctx, a.Service.ProgressReport, in.filter(in.ID), begin, func(l enrollment.Listed, names map[uuid.UUID]enrollment.Card) error {
+	err := a.all(ctx, a.Service.ProgressReport, f, begin, func(l enrollment.Listed, names map[uuid.UUID]enrollment.Card) error {
 		grade := ""
 		if l.GradeFinal != nil {
 			grade = l.GradeFinal.String()
