@@ -76,7 +76,7 @@ func Handle[In any](r *Runner, kind string, fn func(ctx context.Context, run *Ru
 
 const (
 	claimSQL = `
-update job set state = 'running', lease_until = $1::timestamptz + $2::interval, attempts = attempts + 1,
+update job set state = 'running', lease_until = $1::timestamptz + $2::interval, attempts = attempts + 1, claim = $4,
   started_at = coalesce(started_at, $1)
 where id = (
   select id from job
@@ -84,14 +84,20 @@ where id = (
   order by run_at, id limit 1 for update skip locked
 )
 returning id, kind, tenant_id, input, cursor, done, total, attempts, cancel_requested, actor`
+	// What follows is for the present claim alone: a process that was away for
+	// longer than its lease finds that another has gone on.
 	renewSQL = `
-update job set lease_until = $2, done = $3, total = $4 where id = $1 and state = 'running' returning cancel_requested`
+update job set lease_until = $2, done = $3, total = $4 where id = $1 and state = 'running' and claim = $5 returning cancel_requested`
 	cursorSQL = `
-update job set cursor = $2, done = $3, total = $4 where id = $1 and state = 'running'`
+update job set cursor = $2, done = $3, total = $4 where id = $1 and state = 'running' and claim = $5`
 	finishSQL = `
-update job set state = $2, result = $3, error = $4, done = $5, total = $6, finished_at = $7, lease_until = null where id = $1`
+update job set state = $2, result = $3, error = $4, done = $5, total = $6, finished_at = $7, lease_until = null
+where id = $1 and state = 'running' and claim = $8`
 	againSQL = `
-update job set state = 'queued', run_at = $2, error = $3, lease_until = null where id = $1`
+update job set state = 'queued', run_at = $2, error = $3, lease_until = null where id = $1 and state = 'running' and claim = $4`
+	releaseSQL = `
+update job set state = 'queued', run_at = $2, attempts = attempts - 1, done = $3, total = $4, lease_until = null
+where id = $1 and state = 'running' and claim = $5`
 	rowSQL = `
 insert into job_row (job_id, n, status, code, message, ref) values ($1, $2, $3, $4, $5, $6)
 on conflict (job_id, n) do update set status = excluded.status, code = excluded.code, message = excluded.message, ref = excluded.ref`
@@ -112,7 +118,7 @@ type claimed struct {
 }
 
 // Run runs jobs until ctx ends. A running job then stops at its next look at
-// its context and is taken up by another process.
+// its context and is given back, for another process to go on.
 func (r *Runner) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for range r.o.Parallel {
@@ -150,27 +156,33 @@ func (r *Runner) loop(ctx context.Context) {
 
 func (r *Runner) next(ctx context.Context, kinds []string) (bool, error) {
 	var jobs []claimed
-	now := r.o.DB.Now()
+	now, claim := r.o.DB.Now(), r.o.DB.NewID()
 	err := r.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) (err error) {
-		jobs, err = pg.Many[claimed](ctx, u, claimSQL, now, lease, kinds)
+		jobs, err = pg.Many[claimed](ctx, u, claimSQL, now, lease, kinds, claim)
 		return err
 	})
 	if err != nil || len(jobs) == 0 {
 		return false, err
 	}
-	return true, r.run(ctx, jobs[0])
+	return true, r.run(ctx, jobs[0], claim)
 }
 
-func (r *Runner) run(ctx context.Context, j claimed) error {
+func (r *Runner) run(ctx context.Context, j claimed, claim uuid.UUID) error {
 	var actor work.Actor
 	if err := json.Unmarshal(j.Actor, &actor); err != nil {
 		return fmt.Errorf("job %s: actor: %w", j.ID, err)
 	}
 	ctx, cancel := context.WithCancelCause(work.WithCause(work.WithActor(ctx, actor), work.Cause{Correlation: j.ID.String(), Causation: j.ID.String()}))
 	defer cancel(nil)
-	run := &Run{ID: j.ID, TenantID: j.TenantID, Actor: actor, runner: r, cursor: j.Cursor, done: j.Done, total: j.Total}
+	run := &Run{ID: j.ID, TenantID: j.TenantID, Actor: actor, runner: r, claim: claim, cursor: j.Cursor, done: j.Done, total: j.Total}
 	if j.CancelRequested {
 		return r.finish(ctx, run, work.JobCanceled, nil, "")
+	}
+	if j.Attempts > maxAttempts {
+		// Attempts that ended by themselves are counted where they end: those
+		// before took their process with them.
+		r.o.Log.Error("job failed", "job", j.ID, "kind", j.Kind, "error", "its processes died")
+		return r.finish(ctx, run, work.JobFailed, nil, "It failed repeatedly.")
 	}
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
@@ -183,12 +195,15 @@ func (r *Runner) run(ctx context.Context, j claimed) error {
 
 func (r *Runner) conclude(ctx context.Context, j claimed, run *Run, result json.RawMessage, err error) error {
 	switch {
+	case errors.Is(context.Cause(ctx), errLeaseLost):
+		r.o.Log.Warn("job was taken over by another process", "job", j.ID, "kind", j.Kind)
+		return nil
 	case err == nil:
 		return r.finish(ctx, run, work.JobSucceeded, result, "")
 	case errors.Is(context.Cause(ctx), errCanceled):
 		return r.finish(ctx, run, work.JobCanceled, nil, "")
 	case ctx.Err() != nil:
-		return nil // shutting down: the lease runs out and another takes it up
+		return r.release(ctx, run) // shutting down: another takes it up at once
 	case apperr.Deterministic(err) || apperr.IsKind(err, apperr.KindConflict):
 		return r.finish(ctx, run, work.JobFailed, nil, apperr.From(err).Message)
 	case j.Attempts >= maxAttempts:
@@ -197,17 +212,37 @@ func (r *Runner) conclude(ctx context.Context, j claimed, run *Run, result json.
 	}
 	r.o.Log.Warn("job will be tried again", "job", j.ID, "kind", j.Kind, "attempt", j.Attempts, "error", err)
 	return r.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		_, err := pg.Exec(ctx, u, againSQL, j.ID, u.Now().Add(time.Duration(j.Attempts)*2*time.Second), apperr.From(err).Message)
+		_, err := pg.Exec(ctx, u, againSQL, j.ID, u.Now().Add(time.Duration(j.Attempts)*2*time.Second), pg.Text(apperr.From(err).Message, maxErrorText), run.claim)
 		return err
 	})
 }
 
+// maxErrorText is how much of an error its owner is shown, in bytes.
+const maxErrorText = 2000
+
 func (r *Runner) finish(ctx context.Context, run *Run, state work.JobState, result json.RawMessage, message string) error {
+	done, total := run.progress()
+	return r.end(ctx, run, func(ctx context.Context, u *pg.Unit) (int64, error) {
+		return pg.Exec(ctx, u, finishSQL, run.ID, state, []byte(result), pg.Text(message, maxErrorText), done, total, u.Now(), run.claim)
+	})
+}
+
+// release gives the job back as if it had not been tried.
+func (r *Runner) release(ctx context.Context, run *Run) error {
+	done, total := run.progress()
+	return r.end(ctx, run, func(ctx context.Context, u *pg.Unit) (int64, error) {
+		return pg.Exec(ctx, u, releaseSQL, run.ID, u.Now(), done, total, run.claim)
+	})
+}
+
+func (r *Runner) end(ctx context.Context, run *Run, fn func(context.Context, *pg.Unit) (int64, error)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	done, total := run.progress()
 	return r.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		_, err := pg.Exec(ctx, u, finishSQL, run.ID, state, []byte(result), message, done, total, u.Now())
+		n, err := fn(ctx, u)
+		if err == nil && n == 0 {
+			r.o.Log.Warn("job was taken over by another process", "job", run.ID)
+		}
 		return err
 	})
 }

@@ -156,3 +156,65 @@ func TestOneUnfinishedJobPerKeyAndAQueuedOneCanBeCanceled(t *testing.T) {
 	require.Equal(t, work.JobCanceled, j.State)
 	require.NotEqual(t, a.ID, f.enqueue(t, "same", 3).ID)
 }
+
+func TestAProcessThatLostItsLeaseWritesNothing(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int64
+	first := make(chan struct{})
+	let := make(chan struct{})
+	saved := make(chan error, 1)
+	f := setup(t, func(ctx context.Context, run *jobs.Run, _ input) (any, error) {
+		if runs.Add(1) > 1 {
+			return "second", nil
+		}
+		close(first)
+		<-let
+		saved <- run.SaveCursor(context.WithoutCancel(ctx), 1)
+		return "first", nil
+	})
+	stop := f.run(t)
+	j := f.enqueue(t, "", 1)
+	<-first
+	f.clock.Advance(time.Minute) // the lease runs out while the first is away
+	f.until(t, j.ID, work.JobSucceeded)
+	close(let)
+	require.Error(t, <-saved)
+	stop()
+	raw, err := f.r.Result(t.Context(), j.ID, f.owner)
+	require.NoError(t, err)
+	require.JSONEq(t, `"second"`, string(raw))
+}
+
+func TestAJobThatIsStoppedGoesOnAtOnceAndHasNotFailed(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int64
+	started := make(chan struct{}, 10)
+	f := setup(t, func(ctx context.Context, _ *jobs.Run, _ input) (any, error) {
+		started <- struct{}{}
+		if runs.Add(1) <= 7 { // more often than a job may fail
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return "done", nil
+	})
+	j := f.enqueue(t, "", 1)
+	for range 7 {
+		stop := f.run(t)
+		<-started
+		stop()
+	}
+	f.run(t)
+	f.until(t, j.ID, work.JobSucceeded)
+}
+
+func TestAJobThatKillsItsProcessIsGivenUp(t *testing.T) {
+	t.Parallel()
+	f := setup(t, func(context.Context, *jobs.Run, input) (any, error) { return "done", nil })
+	j := f.enqueue(t, "", 1)
+	require.NoError(t, f.db.InTx(t.Context(), work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		_, err := u.Exec(ctx, `update job set state = 'running', attempts = 5, lease_until = $1`, f.clock.Now())
+		return err
+	}))
+	f.run(t)
+	require.Equal(t, "It failed repeatedly.", f.until(t, j.ID, work.JobFailed).Error)
+}

@@ -10,11 +10,15 @@ import (
 
 	"github.com/google/uuid"
 
+	"lms/shared/apperr"
 	"lms/shared/pg"
 	"lms/shared/work"
 )
 
-var errCanceled = errors.New("canceled by its owner")
+var (
+	errCanceled  = errors.New("canceled by its owner")
+	errLeaseLost = errors.New("the job's lease ran out")
+)
 
 // Run is a job while it runs.
 type Run struct {
@@ -23,6 +27,7 @@ type Run struct {
 	Actor    work.Actor
 
 	runner *Runner
+	claim  uuid.UUID
 	mu     sync.Mutex
 	cursor json.RawMessage
 	done   int64
@@ -60,7 +65,7 @@ func (r *Run) Cursor(v any) (bool, error) {
 }
 
 // SaveCursor keeps where it stands, so that another process can go on. It is
-// written at once.
+// written at once. It fails when another process has taken the job over.
 func (r *Run) SaveCursor(ctx context.Context, v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
@@ -68,7 +73,10 @@ func (r *Run) SaveCursor(ctx context.Context, v any) error {
 	}
 	done, total := r.progress()
 	return r.runner.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		_, err := pg.Exec(ctx, u, cursorSQL, r.ID, raw, done, total)
+		n, err := pg.Exec(ctx, u, cursorSQL, r.ID, raw, done, total, r.claim)
+		if err == nil && n == 0 {
+			return errLeaseLost
+		}
 		return err
 	})
 }
@@ -90,10 +98,13 @@ func (r *Run) RowIn(ctx context.Context, q pg.Querier, n int64, status, code, me
 	return err
 }
 
-// keepLease renews the lease and watches for the owner's wish to cancel.
+// keepLease renews the lease and watches for the owner's wish to cancel. A run
+// that may have lost its lease is stopped: another process goes on from the
+// cursor, and two would do it twice.
 func (r *Run) keepLease(ctx context.Context, cancel context.CancelCauseFunc, stop <-chan struct{}) {
 	t := time.NewTicker(renewEvery)
 	defer t.Stop()
+	held := time.Now() // the lease was good from then on
 	for {
 		select {
 		case <-stop:
@@ -102,22 +113,29 @@ func (r *Run) keepLease(ctx context.Context, cancel context.CancelCauseFunc, sto
 			return
 		case <-t.C:
 		}
+		asked := time.Now()
 		wish, err := r.renew(ctx)
 		switch {
+		case apperr.IsKind(err, apperr.KindNotFound), err != nil && time.Since(held) > lease-renewEvery:
+			cancel(errLeaseLost)
+			return
 		case err != nil:
-			// The lease may run out; then another process goes on from the cursor.
 			r.runner.o.Log.Warn("job lease not renewed", "job", r.ID, "error", err)
 		case wish:
 			cancel(errCanceled)
 			return
+		default:
+			held = asked
 		}
 	}
 }
 
 func (r *Run) renew(ctx context.Context) (canceled bool, err error) {
+	ctx, stop := context.WithTimeout(ctx, renewEvery)
+	defer stop()
 	done, total := r.progress()
 	err = r.runner.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) (err error) {
-		canceled, err = pg.Scalar[bool](ctx, u, "job", renewSQL, r.ID, u.Now().Add(lease), done, total)
+		canceled, err = pg.Scalar[bool](ctx, u, "job", renewSQL, r.ID, u.Now().Add(lease), done, total, r.claim)
 		return err
 	})
 	return canceled, err
