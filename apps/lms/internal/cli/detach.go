@@ -48,6 +48,13 @@ func (e *env) detach(ctx context.Context, f upFlags) error {
 	if f.noBuild {
 		args = append(args, "--no-build")
 	}
+	if f.programs != "" {
+		programs, err := filepath.Abs(f.programs)
+		if err != nil {
+			return fmt.Errorf("--bin: %w", err)
+		}
+		args = append(args, "--bin", programs)
+	}
 	if f.noSidecars {
 		args = append(args, "--no-sidecars")
 	}

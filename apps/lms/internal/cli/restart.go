@@ -22,13 +22,13 @@ returns when it serves again. With --build a service is compiled first.`,
 		Example: "  lms restart course --build\n  lms restart course-sidecar\n  lms restart postgres",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			home, r, err := e.running()
+			_, r, err := e.running()
 			if err != nil {
 				return err
 			}
 			name := args[0]
 			if build {
-				if err := e.rebuild(cmd.Context(), home, name); err != nil {
+				if err := e.rebuild(cmd.Context(), r.Programs, name); err != nil {
 					return err
 				}
 			}
@@ -51,14 +51,14 @@ returns when it serves again. With --build a service is compiled first.`,
 	return cmd
 }
 
-func (e *env) rebuild(ctx context.Context, home installation.Home, name string) error {
+func (e *env) rebuild(ctx context.Context, programs, name string) error {
 	root, err := e.root()
 	if err != nil {
 		return err
 	}
 	for _, s := range installation.Present(root) {
 		if s.Name == name {
-			return builds.Services(ctx, root, home.Bin(), []string{name}, e.say)
+			return builds.Services(ctx, root, programs, []string{name}, e.say)
 		}
 	}
 	return &exitError{exitUsage, errors.New("--build is for services")}

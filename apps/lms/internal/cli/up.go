@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -25,6 +26,7 @@ type upFlags struct {
 	only       []string
 	detach     bool
 	noBuild    bool
+	programs   string
 	noLogs     bool
 	noSidecars bool
 	demo       string
@@ -58,6 +60,7 @@ the next start.`,
 	fl.StringSliceVar(&f.only, "only", nil, "follow the logs of these services only, by commas")
 	fl.BoolVar(&f.detach, "detach", false, "return when everything serves, and leave it running")
 	fl.BoolVar(&f.noBuild, "no-build", false, "run the programs that are in the installation's bin folder")
+	fl.StringVar(&f.programs, "bin", "", "run the programs of this folder as they are (implies --no-build)")
 	fl.BoolVar(&f.noLogs, "no-logs", false, "do not follow the logs")
 	fl.StringVar(&f.demo, "demo", "small", "organisation to make up at the first start: small, medium, large or none")
 	fl.DurationVar(&f.timeout, "timeout", time.Minute, "give up when it does not serve within this time")
@@ -79,6 +82,12 @@ func (e *env) up(ctx context.Context, f upFlags) error {
 	home, err := e.home()
 	if err != nil {
 		return err
+	}
+	if f.programs != "" {
+		if home.Programs, err = filepath.Abs(f.programs); err != nil {
+			return fmt.Errorf("--bin: %w", err)
+		}
+		f.noBuild = true
 	}
 	names, err := processNames(f.only)
 	if err != nil {

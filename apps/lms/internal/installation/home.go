@@ -15,7 +15,11 @@ const HomeVariable = "LMS_HOME"
 const DefaultHome = ".lms"
 
 // Home is the folder in which an installation keeps all it writes.
-type Home struct{ Dir string }
+type Home struct {
+	Dir string
+	// Programs is another folder of programs than bin/, "" for that.
+	Programs string
+}
 
 // ResolveHome is the folder of a flag, the environment or the default under
 // root, as an absolute path.
@@ -67,9 +71,16 @@ func plain(err error) error {
 	return err
 }
 
-// Bin holds programs, Run what belongs to one run and the files of the
+// Bin holds the programs.
+func (h Home) Bin() string {
+	if h.Programs != "" {
+		return h.Programs
+	}
+	return filepath.Join(h.Dir, "bin")
+}
+
+// Run holds what belongs to one run and the files of the
 // sidecars, Data the database and the broker's log.
-func (h Home) Bin() string     { return filepath.Join(h.Dir, "bin") }
 func (h Home) Run() string     { return filepath.Join(h.Dir, "run") }
 func (h Home) Data() string    { return filepath.Join(h.Dir, "data") }
 func (h Home) Logs() string    { return filepath.Join(h.Dir, "logs") }

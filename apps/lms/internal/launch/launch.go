@@ -129,7 +129,7 @@ func prepare(o Options) (*launch, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &launch{Options: o, plan: plan, record: supervisor.Record{Supervisor: me, Phase: supervisor.PhaseStarting, Address: plan.PublicURL()}}
+	l := &launch{Options: o, plan: plan, record: supervisor.Record{Supervisor: me, Phase: supervisor.PhaseStarting, Address: plan.PublicURL(), Programs: o.Home.Bin()}}
 	l.sup = supervisor.New(o.Say, l.save)
 	l.db = &database{options: localpg.Options{
 		DataDir: o.Home.Postgres(), LogFile: o.Home.Log(installation.Database), Port: plan.DatabasePort, Durable: true, Progress: o.Say,

@@ -52,7 +52,8 @@ type Control struct {
 type Record struct {
 	Supervisor childproc.Identity `json:"supervisor"`
 	Phase      Phase              `json:"phase"`
-	Address    string             `json:"address"` // of the gateway
+	Address    string             `json:"address"`  // of the gateway
+	Programs   string             `json:"programs"` // folder that they run from
 	StartedAt  time.Time          `json:"started_at"`
 	ReadyAt    *time.Time         `json:"ready_at,omitempty"`
 	Control    Control            `json:"control"`
