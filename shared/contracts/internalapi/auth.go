@@ -102,6 +102,9 @@ type SessionRecord struct {
 	Predecessor []byte `json:"predecessor,omitempty"`
 	Generation  int64  `json:"generation,omitempty"`
 
+	// ProofEpoch is the subject's epoch when the proof was given: an order to end
+	// sessions that comes late spares what was proved after it.
+	ProofEpoch int64 `json:"proof_epoch,omitempty"`
 	// PasswordAt is the subject's PasswordChangedAt that the login proved to
 	// know: a later change ends the session at its refresh.
 	PasswordAt *time.Time `json:"password_at,omitempty"`
@@ -198,7 +201,9 @@ type SessionView struct {
 
 // EndSessions ends the sessions of a person or client, all or all but one; with
 // EpochOnly none ends, but access tokens of an earlier epoch do. Epoch is the
-// subject's after the change.
+// subject's after the change: a session that began with a proof of that epoch
+// or a later one lives on, however late or often the order comes. Without an
+// Epoch every session ends.
 type EndSessions struct {
 	UserID        uuid.UUID `json:"user_id"`
 	ExceptSession uuid.UUID `json:"except_session"`

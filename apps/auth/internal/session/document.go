@@ -103,7 +103,7 @@ func end(d *Document, o internalapi.EndSessions, now time.Time) int {
 	d.Floor = max(d.Floor, o.Epoch)
 	before := len(d.Sessions)
 	d.Sessions = slices.DeleteFunc(d.Sessions, func(s Record) bool {
-		return o.ExceptSession == uuid.Nil || s.ID != o.ExceptSession
+		return (o.ExceptSession == uuid.Nil || s.ID != o.ExceptSession) && (o.Epoch == 0 || s.ProofEpoch < o.Epoch)
 	})
 	settle(d, now)
 	return before - len(d.Sessions)

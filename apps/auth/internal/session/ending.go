@@ -174,6 +174,7 @@ func (s *Sessions) OpenClient(ctx context.Context, c internalapi.Client, from Fr
 		}
 		r.LastUsedAt, r.IP, r.UserAgent = now, from.IP, from.UserAgent
 		r.ExpiresAt, r.IdleExpiresAt = now.Add(s.Limits.Client), now.Add(s.Limits.Client)
+		r.ProofEpoch = c.Epoch
 		d.Sessions, d.Epoch, d.Tenant = []Record{r}, c.Epoch, c.TenantID
 		settle(d, now)
 		out = r

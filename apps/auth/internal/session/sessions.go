@@ -114,6 +114,7 @@ func (s *Sessions) Open(ctx context.Context, o Opening) (Grant, error) {
 		}
 		d.Epoch, d.Tenant = subject.Epoch, subject.TenantID
 		rec := s.record(o, id, now)
+		rec.ProofEpoch = proof
 		rec.Current = first.Hash()
 		remove(d, id, now)
 		insert(d, rec, now)

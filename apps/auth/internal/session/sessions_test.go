@@ -355,6 +355,26 @@ func TestOrdersToEndCommuteAndRepeat(t *testing.T) {
 	require.EqualValues(t, 3, g.Epoch)
 }
 
+func TestAnOrderThatComesLateSparesWhatWasProvedAfterIt(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	w := newWorld(t)
+	ada := w.people.add()
+	before := w.login(t, ada)
+	ada = w.people.change(ada.UserID, func(s *internalapi.LoginSubject) { s.Epoch = 2 })
+	after := w.login(t, ada) // with the new password, while the order is on its way
+	for want := 1; want >= 0; want-- {
+		n, err := w.sessions.EndAll(ctx, internalapi.EndSessions{UserID: ada.UserID, Epoch: 2, Reason: "password_reset"})
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+	}
+	require.Error(t, w.sessions.Live(ctx, ada.UserID, before.Session.ID))
+	require.NoError(t, w.sessions.Live(ctx, ada.UserID, after.Session.ID))
+	n, err := w.sessions.EndAll(ctx, internalapi.EndSessions{UserID: ada.UserID})
+	require.NoError(t, err)
+	require.Equal(t, 1, n, "without an epoch every session ends")
+}
+
 func TestTheHundredAndFirstSessionEndsTheFirst(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
