@@ -55,7 +55,8 @@ func (k Kind) Status() int {
 }
 
 // KindOf is the kind that an HTTP status stands for; statuses that no kind has
-// become KindInvalid (other 4xx) or KindUnavailable (502, 504) or KindInternal.
+// become KindUnavailable (408, 425, 502, 504: the same request may succeed),
+// KindInvalid (other 4xx) or KindInternal.
 func KindOf(status int) Kind {
 	for k, s := range statuses {
 		if s == status {
@@ -63,7 +64,7 @@ func KindOf(status int) Kind {
 		}
 	}
 	switch {
-	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
+	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout, status == http.StatusRequestTimeout, status == http.StatusTooEarly:
 		return KindUnavailable
 	case status >= 400 && status < 500:
 		return KindInvalid

@@ -3,6 +3,7 @@ package dapr
 import (
 	"context"
 	"fmt"
+	"time"
 
 	sdk "github.com/dapr/go-sdk/client"
 
@@ -12,10 +13,19 @@ import (
 // secretStore is the component that holds the secrets in every profile.
 const secretStore = "secrets"
 
-// InvokeBinding asks an output binding to do something. It does not retry:
-// whether that may be done is the caller's to know.
+const (
+	kindBinding = "binding"
+	// bindingTimeout is longer than the session with a mail server may take: who
+	// gives up in the middle does not know whether the mail went, and sends it
+	// again.
+	bindingTimeout = 65 * time.Second
+)
+
+// InvokeBinding asks an output binding to do something, and waits 65 seconds
+// for it unless ctx ends sooner. It does not retry: whether that may be done is
+// the caller's to know.
 func (c *Client) InvokeBinding(ctx context.Context, name, operation string, data []byte, meta map[string]string) (answer []byte, err error) {
-	err = c.grpcCall(ctx, "binding", name, 1, func(ctx context.Context) error {
+	err = c.grpcCall(ctx, kindBinding, name, 1, func(ctx context.Context) error {
 		out, err := c.sdk.InvokeBinding(ctx, &sdk.InvokeBindingRequest{Name: name, Operation: operation, Data: data, Metadata: meta})
 		if err == nil && out != nil {
 			answer = out.Data

@@ -96,7 +96,11 @@ func (c *Client) publishChunk(ctx context.Context, component, topic string, ms [
 // metrics and errors as they are everywhere.
 func (c *Client) grpcCall(ctx context.Context, kind, component string, tries uint, fn func(context.Context) error) error {
 	began := time.Now()
-	ctx, cancel := c.bounded(ctx, 0)
+	limit := c.o.Timeout
+	if kind == kindBinding {
+		limit = bindingTimeout
+	}
+	ctx, cancel := c.bounded(ctx, limit)
 	defer cancel()
 	ctx, span := c.o.Tracer.Start(ctx, kind+" "+component)
 	defer span.End()

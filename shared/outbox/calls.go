@@ -20,6 +20,7 @@ import (
 
 const (
 	callTimeout  = 10 * time.Second
+	mailTimeout  = 70 * time.Second // a session with a slow mail server
 	callPoll     = time.Second
 	callBatch    = 256 // per destination and poll
 	callLease    = 30 * time.Second
@@ -186,15 +187,23 @@ func (ob *Outbox) try(ctx context.Context, c pg.PendingCall) {
 	}
 }
 
+func timeoutOf(c pg.PendingCall) time.Duration {
+	if c.Destination == pg.MailDestination {
+		return mailTimeout
+	}
+	return callTimeout
+}
+
 // lease makes sure that nobody else tries the call meanwhile.
 func (ob *Outbox) lease(ctx context.Context, c *pg.PendingCall) (bool, error) {
 	now := ob.o.DB.Now()
-	if c.LeaseUntil.Sub(now) >= callTimeout+recordTimeout {
+	need := timeoutOf(*c) + recordTimeout
+	if c.LeaseUntil.Sub(now) >= need {
 		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	until := now.Add(callLease).Truncate(time.Microsecond)
+	until := now.Add(need + callLease).Truncate(time.Microsecond)
 	var n int64
 	err := ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) (err error) {
 		n, err = pg.Exec(ctx, u, renewCallSQL, c.ID, c.LeaseUntil, until)
@@ -207,7 +216,7 @@ func (ob *Outbox) lease(ctx context.Context, c *pg.PendingCall) (bool, error) {
 // attempt delivers once. A panic, of a composer or a transport, is a failure of
 // this call and not of the process.
 func (ob *Outbox) attempt(ctx context.Context, c pg.PendingCall) (reply []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeoutOf(c))
 	defer cancel()
 	err = guard(func() error { reply, err = ob.deliver(withTraceparent(ctx, c.Traceparent), c); return err })
 	return reply, err
