@@ -167,9 +167,11 @@ func (p *Policy) Subtree(orgUnit uuid.UUID) []uuid.UUID {
 		return nil
 	}
 	out := []uuid.UUID{orgUnit}
+	seen := map[uuid.UUID]bool{orgUnit: true}
 	for i := 0; i < len(out); i++ {
 		for _, c := range p.children[out[i]] {
-			if !slices.Contains(out, c) {
+			if !seen[c] {
+				seen[c] = true
 				out = append(out, c)
 			}
 		}
@@ -231,6 +233,7 @@ func (p *Policy) Reach(pr Principal, perm Permission) Reach {
 	if pr.limitedFrom(perm) {
 		return r
 	}
+	seen := map[uuid.UUID]bool{}
 	for _, g := range pr.Grants {
 		if !p.RoleHas(g.Role, perm) {
 			continue
@@ -242,7 +245,8 @@ func (p *Policy) Reach(pr Principal, perm Permission) Reach {
 			continue
 		}
 		for _, id := range p.Subtree(g.Scope.ID) {
-			if !slices.Contains(r.OrgUnits, id) {
+			if !seen[id] {
+				seen[id] = true
 				r.OrgUnits = append(r.OrgUnits, id)
 			}
 		}
