@@ -235,3 +235,27 @@ func TestOneReplicaAtATimeRunsALoop(t *testing.T) {
 	require.Eventually(t, func() bool { return rounds.Load() > 50 }, 20*time.Second, 10*time.Millisecond)
 	require.EqualValues(t, 1, most.Load())
 }
+
+func TestMoreLoopsThanConnectionsDoNotStandStill(t *testing.T) {
+	t.Parallel()
+	n := newNeighbours(t).start()
+	const many = 6
+	var begun, done atomic.Int64
+	all := make(chan struct{})
+	s := run(t, n.env("LMS_DATABASE_URL", dsn(testkit.DB(t, "course")), "LMS_DATABASE_MAX_CONNS", "3"), func(_ context.Context, k *service.Kit) error {
+		for i := range many {
+			k.Every("loop "+itoa(i), time.Hour, func(ctx context.Context) error {
+				if begun.Add(1) == many {
+					close(all)
+				}
+				<-all // every round has its lock
+				done.Add(1)
+				return k.DB.Pool.Ping(ctx)
+			})
+		}
+		return nil
+	})
+	require.Eventually(t, func() bool { return done.Load() == many }, 15*time.Second, 20*time.Millisecond)
+	s.waitReady()
+	require.NoError(t, s.stop())
+}

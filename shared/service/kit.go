@@ -50,6 +50,7 @@ type Kit struct {
 	tokens   dapr.TokenSource
 	forget   func(token string)
 	loops    *loops
+	locks    *locks
 	ready    *readiness
 	draining chan struct{}
 }

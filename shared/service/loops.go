@@ -106,37 +106,3 @@ func sleep(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	}
 }
-
-const (
-	loopLockClass = 0x4c4d54 // first key of the advisory locks of Every
-	tryLoopSQL    = `select pg_try_advisory_lock($1, hashtext($2))`
-	endLoopSQL    = `select pg_advisory_unlock($1, hashtext($2))`
-)
-
-// alone runs a round only in the replica that gets the lock. The lock lives on
-// a connection of its own and ends with it.
-func (k *Kit) alone(name string, fn func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		conn, err := k.DB.Pool.Acquire(ctx)
-		if err != nil {
-			return fmt.Errorf("connection for the lock: %w", err)
-		}
-		defer conn.Release()
-		var mine bool
-		if err := conn.QueryRow(ctx, tryLoopSQL, loopLockClass, name).Scan(&mine); err != nil {
-			return fmt.Errorf("lock: %w", err)
-		}
-		if !mine {
-			return nil
-		}
-		defer func() {
-			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-			defer cancel()
-			if _, err := conn.Exec(end, endLoopSQL, loopLockClass, name); err != nil {
-				// A connection that may still hold the lock must not be used again.
-				_ = conn.Conn().Close(end)
-			}
-		}()
-		return fn(ctx)
-	}
-}

@@ -165,6 +165,7 @@ func (k *Kit) openDatabase(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("configuration: LMS_DATABASE_URL: %w", err)
 	}
+	k.locks = &locks{config: k.DB.Pool.Config().ConnConfig}
 	if err := k.checkSchema(ctx); err != nil {
 		return err
 	}
@@ -290,6 +291,7 @@ func (k *Kit) close(ctx context.Context) error {
 	defer cancel()
 	var errs []error
 	if k.DB != nil {
+		k.locks.close(ctx)
 		k.DB.Close()
 	}
 	if k.Objects != nil {
