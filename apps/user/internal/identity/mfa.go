@@ -126,7 +126,7 @@ func (s *Service) BeginTOTP(ctx context.Context, actor authz.Principal) (out TOT
 		}
 		sealed, err := s.Sealer.Seal(secret, totpContext(u.ID))
 		if err != nil {
-			return apperr.Internal(err)
+			return apperr.From(err)
 		}
 		out = TOTPSetup{Secret: base32Plain.EncodeToString(secret)}
 		q := url.Values{"secret": {out.Secret}, "issuer": {"LMS"}, "algorithm": {"SHA1"}, "digits": {"6"}, "period": {"30"}}
@@ -156,7 +156,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, actor authz.Principal, code s
 		}
 		secret, err := s.Sealer.Open(c.TOTPSecret, totpContext(u.ID))
 		if err != nil {
-			return apperr.Internal(err)
+			return apperr.From(err)
 		}
 		step, ok := totpMatch(secret, strings.TrimSpace(code), s.Now())
 		if !ok {
@@ -290,7 +290,7 @@ func (s *Service) useCode(ctx context.Context, tx Tx, u User, code string) (ok b
 	}
 	secret, err := s.Sealer.Open(c.TOTPSecret, totpContext(u.ID))
 	if err != nil {
-		return false, nil, apperr.Internal(err)
+		return false, nil, apperr.From(err)
 	}
 	step, match := totpMatch(secret, code, s.Now())
 	if !match {

@@ -137,6 +137,7 @@ type Member struct {
 // MemberFilter narrows a list of members.
 type MemberFilter struct {
 	OrgUnitID uuid.UUID
+	UserID    uuid.UUID // only this person, if not nil
 	Query     string
 	Page      page.Request
 }

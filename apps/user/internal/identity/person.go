@@ -59,7 +59,8 @@ type PersonRequest struct {
 	ObjectKey   string
 	CreatedAt   time.Time
 	CompletedAt *time.Time
-	Parts       []RequestPart
+	ExpiresAt   *time.Time // of the file
+	Parts       []RequestPart `db:"-"`
 }
 
 // RequestPart is what one service answered.
@@ -364,7 +365,8 @@ func (s *Service) FinishExport(ctx context.Context, r PersonRequest, key string)
 			return err
 		}
 		now := s.Now()
-		locked.Status, locked.CompletedAt, locked.ObjectKey = RequestCompleted, &now, key
+		until := now.Add(s.Config.ExportRetention)
+		locked.Status, locked.CompletedAt, locked.ObjectKey, locked.ExpiresAt = RequestCompleted, &now, key, &until
 		if err := tx.UpdatePersonRequest(ctx, locked); err != nil {
 			return err
 		}
@@ -374,7 +376,7 @@ func (s *Service) FinishExport(ctx context.Context, r PersonRequest, key string)
 				return err
 			}
 		}
-		return s.mailTo(ctx, tx, u, u.Email, MailExportReady, MailData{Link: s.link("/account/data", ""), Expires: now.Add(s.Config.ExportRetention)})
+		return s.mailTo(ctx, tx, u, u.Email, MailExportReady, MailData{Link: s.link("/account/data", ""), Expires: until})
 	})
 }
 
@@ -495,7 +497,7 @@ func (s *Service) ExportLink(ctx context.Context, actor authz.Principal, id uuid
 func (s *Service) DropExports(ctx context.Context) error {
 	var due []PersonRequest
 	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
-		due, err = tx.ExpiredExports(ctx, s.Now().Add(-s.Config.ExportRetention), 100)
+		due, err = tx.ExpiredExports(ctx, s.Now(), 100)
 		return err
 	})
 	for _, r := range due {

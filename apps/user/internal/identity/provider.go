@@ -115,7 +115,7 @@ func (s *Service) sealSecret(p *Provider, secret string) error {
 	}
 	sealed, err := s.Sealer.Seal([]byte(secret), secretContext(p.ID))
 	if err != nil {
-		return apperr.Internal(err)
+		return apperr.From(err)
 	}
 	p.Sealed = sealed
 	return nil
@@ -164,7 +164,7 @@ func (s *Service) ProviderSecret(ctx context.Context, id uuid.UUID) (p Provider,
 	}
 	plain, err := s.Sealer.Open(p.Sealed, secretContext(p.ID))
 	if err != nil {
-		return Provider{}, "", apperr.Internal(err)
+		return Provider{}, "", apperr.From(err)
 	}
 	return p, string(plain), nil
 }

@@ -217,7 +217,7 @@ func (s *Service) SigningKeys(ctx context.Context) (version int64, document []by
 	}
 	document, err = s.Sealer.Open(sealed, signingKeysContext)
 	if err != nil {
-		return 0, nil, apperr.Internal(err)
+		return 0, nil, apperr.From(err)
 	}
 	return version, document, nil
 }
@@ -227,7 +227,7 @@ func (s *Service) SigningKeys(ctx context.Context) (version int64, document []by
 func (s *Service) PutSigningKeys(ctx context.Context, version int64, document []byte) (next int64, err error) {
 	sealed, err := s.Sealer.Seal(document, signingKeysContext)
 	if err != nil {
-		return 0, apperr.Internal(err)
+		return 0, apperr.From(err)
 	}
 	err = s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 		next, err = tx.PutSigningKeys(ctx, version, sealed, s.Now())

@@ -213,7 +213,7 @@ func (s *Service) newUser(policy *authz.Policy, actor authz.Principal, in NewUse
 	if _, known := policy.Tenant(in.OrgUnitID); !known || !policy.Allows(actor, authz.UserCreate, in.OrgUnitID) {
 		f.Add("org_unit_id", "not_found", "No such org unit where you may create users.")
 	}
-	f.Require(!in.Invite || u.Email != "", "send_invitation", "needs_email", "An invitation needs an address.")
+	f.Require(!in.Invite || u.Email != "", "invite", "needs_email", "An invitation needs an address.")
 	if in.Password != "" {
 		u.Status = StatusActive
 		s.checkPassword(&f, "password", in.Password, u.Email, u.Name)
