@@ -93,8 +93,12 @@ func subject(s *identity.Subject) *internalapi.LoginSubject {
 	return out
 }
 
-// verdict is the answer to a login.
+// verdict is the answer to a login. Too many at once is a refusal too: auth
+// tells it to throttle, and clients when to come again.
 func verdict(v identity.Verdict, err error) (*web.Resource[internalapi.LoginReply], error) {
+	if apperr.Code(err) == internalapi.RefusalBusy {
+		return web.Res(internalapi.LoginReply{Refusal: internalapi.RefusalBusy}, 0), nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -186,14 +186,21 @@ func (a *API) getMember(ctx context.Context, in *memberInput) (*web.Resource[Mem
 type putMemberInput struct {
 	web.ByID
 	UserID uuid.UUID `path:"user_id"`
-	Body   struct {
-		Title string `json:"title,omitempty" maxLength:"200"`
-		Home  bool   `json:"home,omitempty" doc:"Make the org unit the person's home"`
-	} `required:"false"`
+	Body   *Membership
+}
+
+// Membership is how a person belongs to an org unit; the body may be left out.
+type Membership struct {
+	Title string `json:"title,omitempty" maxLength:"200"`
+	Home  bool   `json:"home,omitempty" doc:"Make the org unit the person's home"`
 }
 
 func (a *API) putMember(ctx context.Context, in *putMemberInput) (*web.Resource[Member], error) {
-	m, err := a.Service.PutMember(ctx, web.Actor(ctx), in.ID, in.UserID, in.Body.Title, in.Body.Home)
+	var b Membership
+	if in.Body != nil {
+		b = *in.Body
+	}
+	m, err := a.Service.PutMember(ctx, web.Actor(ctx), in.ID, in.UserID, b.Title, b.Home)
 	if err != nil {
 		return nil, err
 	}

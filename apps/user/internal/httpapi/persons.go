@@ -51,13 +51,11 @@ func (a *API) exportMine(ctx context.Context, _ *struct{}) (*web.JobAccepted, er
 
 type eraseInput struct {
 	web.ByID
-	Body struct {
-		Reason string `json:"reason,omitempty" maxLength:"500"`
-	} `required:"false"`
+	Body *Reason
 }
 
 func (a *API) eraseUser(ctx context.Context, in *eraseInput) (*web.JobAccepted, error) {
-	return started(a.Service.RequestErasure(ctx, web.Actor(ctx), in.ID, in.Body.Reason))
+	return started(a.Service.RequestErasure(ctx, web.Actor(ctx), in.ID, in.Body.text()))
 }
 
 // DataRequest is an export or erasure of all of a person's data.

@@ -71,16 +71,17 @@ func (a *API) createRole(ctx context.Context, in *createRoleInput) (*web.Resourc
 	return web.Created(showRole(r), r.Version, base+"/roles/"+url.PathEscape(r.Key)), nil
 }
 
-type roleInput struct {
+// ByKey is the input of an operation on one role: {key} in the path.
+type ByKey struct {
 	Key string `path:"key" maxLength:"64"`
 }
 
-func (a *API) getRole(ctx context.Context, in *roleInput) (*web.Resource[Role], error) {
+func (a *API) getRole(ctx context.Context, in *ByKey) (*web.Resource[Role], error) {
 	return shownRole(a.Service.GetRole(ctx, web.Actor(ctx), in.Key))
 }
 
 type updateRoleInput struct {
-	roleInput
+	ByKey
 	web.IfMatch
 	Body struct {
 		Name        patch.Field[string]             `json:"name"`
@@ -95,7 +96,7 @@ func (a *API) updateRole(ctx context.Context, in *updateRoleInput) (*web.Resourc
 }
 
 type deleteRoleInput struct {
-	roleInput
+	ByKey
 	web.IfMatch
 }
 

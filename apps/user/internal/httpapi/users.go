@@ -170,15 +170,25 @@ func (a *API) deleteUser(ctx context.Context, in *versionedInput) (*web.Empty, e
 	return nil, a.Service.DeleteUser(ctx, web.Actor(ctx), in.ID, in.Version())
 }
 
+// Reason says why something is done; the body may be left out.
+type Reason struct {
+	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Told to the person where the person is told of it"`
+}
+
+func (r *Reason) text() string {
+	if r == nil {
+		return ""
+	}
+	return r.Reason
+}
+
 type deactivateInput struct {
 	web.ByID
-	Body struct {
-		Reason string `json:"reason,omitempty" maxLength:"500" doc:"Told to the person"`
-	} `required:"false"`
+	Body *Reason
 }
 
 func (a *API) deactivateUser(ctx context.Context, in *deactivateInput) (*web.Resource[User], error) {
-	return shown(a.Service.Deactivate(ctx, web.Actor(ctx), in.ID, in.Body.Reason))
+	return shown(a.Service.Deactivate(ctx, web.Actor(ctx), in.ID, in.Body.text()))
 }
 
 func (a *API) reactivateUser(ctx context.Context, in *web.ByID) (*web.Resource[User], error) {
