@@ -19,13 +19,17 @@ import (
 )
 
 const (
-	callTimeout  = 10 * time.Second
-	mailTimeout  = 70 * time.Second // a session with a slow mail server
-	callPoll     = time.Second
-	callBatch    = 256 // per destination and poll
-	callLease    = 30 * time.Second
-	perDest      = 16 // calls in flight per destination
-	maxBackoff   = time.Minute
+	callTimeout = 10 * time.Second
+	mailTimeout = 70 * time.Second // a session with a slow mail server
+	callPoll    = time.Second
+	callBatch   = 256 // per destination and poll
+	callLease   = 30 * time.Second
+	perDest     = 16 // calls in flight per destination
+	maxBackoff  = time.Minute
+	// A mail server's refusal cannot be told from its absence behind a binding.
+	// So mail is tried less often, and given up when nobody waits for it any more.
+	mailBackoff  = 15 * time.Minute
+	mailGiveUp   = 48 * time.Hour
 	firstBackoff = 250 * time.Millisecond
 	maxQueued    = 2048 // calls per destination that wait in memory
 )
@@ -276,7 +280,7 @@ func (ob *Outbox) hook(ctx context.Context, u *pg.Unit, c pg.PendingCall, reply 
 // failed parks a call that can never succeed, and plans the next try of any
 // other.
 func (ob *Outbox) failed(ctx context.Context, c pg.PendingCall, cause error) error {
-	if !permanent(cause) {
+	if !permanent(cause) && !ob.outlived(c) {
 		return ob.later(ctx, c, cause)
 	}
 	text := pg.Text(cause.Error(), maxErrorText)
@@ -300,13 +304,21 @@ func (ob *Outbox) failed(ctx context.Context, c pg.PendingCall, cause error) err
 	return nil
 }
 
-// later plans the next try: the pause doubles each time up to a minute, with
-// jitter.
+func (ob *Outbox) outlived(c pg.PendingCall) bool {
+	return c.Destination == pg.MailDestination && ob.o.DB.Now().Sub(c.CreatedAt) > mailGiveUp
+}
+
+// later plans the next try: the pause doubles each time up to a minute (mail: a
+// quarter of an hour), with jitter.
 func (ob *Outbox) later(ctx context.Context, c pg.PendingCall, cause error) error {
 	text := pg.Text(cause.Error(), maxErrorText)
+	longest := maxBackoff
+	if c.Destination == pg.MailDestination {
+		longest = mailBackoff
+	}
 	ob.o.Log.Info("reliable call will be repeated", "call", c.Name, "to", c.Destination, "id", c.ID, "error", text)
 	return ob.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		_, err := pg.Exec(ctx, u, callRetrySQL, c.ID, text, ob.o.DB.Now(), maxBackoff.Seconds(), firstBackoff.Seconds(), 0.75+rand.Float64()/2)
+		_, err := pg.Exec(ctx, u, callRetrySQL, c.ID, text, ob.o.DB.Now(), longest.Seconds(), firstBackoff.Seconds(), 0.75+rand.Float64()/2)
 		return err
 	})
 }

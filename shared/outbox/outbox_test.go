@@ -82,7 +82,7 @@ func (b *broker) Send(_ context.Context, _ string, data []byte, _ map[string]str
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.mails = append(b.mails, data)
-	return nil
+	return b.publish
 }
 
 func (b *broker) published() []map[string]any {

@@ -164,3 +164,30 @@ func TestABusyShardAndOneThatFailsLeaveRoomForOthers(t *testing.T) {
 	eventually(t, "all", func() bool { return len(b.published()) == 1501 })
 	requireGapFree(t, b.published())
 }
+
+func TestMailThatNobodyTakesIsGivenUpInTheEnd(t *testing.T) {
+	t.Parallel()
+	now := clock.NewManual(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	db := pg.From(testkit.DB(t, "kit"), pg.Options{Service: "course", Now: now.Now})
+	run(t, outbox.New(outbox.Options{
+		DB: db, Transport: &broker{publish: errors.New("550 no such mailbox")},
+		Compose: func(_ uuid.UUID, row pg.PendingCall) ([]byte, map[string]string, error) { return row.Body, nil, nil },
+	}))
+	require.NoError(t, db.InTx(t.Context(), work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		return u.Mail(ctx, work.Mail{Kind: "verification", To: "nobody@example.org", Text: "secret link"})
+	}))
+	var s outbox.Status
+	status := func(parked int) func() bool {
+		return func() (ok bool) {
+			now.Advance(20 * time.Minute)
+			var err error
+			s, err = outbox.ReadStatus(t.Context(), db.Pool)
+			return err == nil && len(s.Parked) == parked
+		}
+	}
+	eventually(t, "parked", status(1))
+	require.True(t, s.Parked[0].ParkedAt.After(time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)))
+	kept, err := pg.Scalar[int64](t.Context(), db.Pool, "count", `select count(*) from outbox_call where body is not null`)
+	require.NoError(t, err)
+	require.Zero(t, kept, "the body is erased")
+}
