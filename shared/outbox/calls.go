@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -273,6 +274,7 @@ func (ob *Outbox) hook(ctx context.Context, u *pg.Unit, c pg.PendingCall, reply 
 	return guard(func() error {
 		return hook(ctx, u, DoneCall{
 			ID: c.ID, To: c.Destination, Name: c.Name, Key: c.Key, Seq: c.Seq, TenantID: c.TenantID, Parked: failure != "", Error: failure,
+			Superseded: failure == "" && (len(reply) == 0 || string(bytes.TrimSpace(reply)) == "null"),
 		}, reply)
 	})
 }

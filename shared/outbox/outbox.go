@@ -90,6 +90,9 @@ type DoneCall struct {
 	TenantID uuid.UUID
 	Parked   bool
 	Error    string
+	// Superseded: a newer call of the key was applied before this one arrived,
+	// which therefore had no effect and no answer of its own.
+	Superseded bool
 }
 
 // New makes the outbox of a database and hooks it to its commits. Run starts

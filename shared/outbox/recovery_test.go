@@ -191,3 +191,19 @@ func TestMailThatNobodyTakesIsGivenUpInTheEnd(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, kept, "the body is erased")
 }
+
+func TestAHookIsToldThatANewerCallWasFirst(t *testing.T) {
+	t.Parallel()
+	for reply, superseded := range map[string]bool{"": true, "null\n": true, "{}": false, `{"ok":false}`: false} {
+		db := pg.From(testkit.DB(t, "kit"), pg.Options{Service: "course"})
+		ob := outbox.New(outbox.Options{DB: db, Transport: &broker{call: func(outbox.CallEnvelope) ([]byte, error) { return []byte(reply), nil }}})
+		told := make(chan outbox.DoneCall, 1)
+		outbox.OnReply(ob, "seats", func(_ context.Context, _ *pg.Unit, c outbox.DoneCall, _ struct{ OK bool }) error {
+			told <- c
+			return nil
+		})
+		run(t, ob)
+		call(t, db, work.Call{To: "enrollment", Name: "seats", Key: "k", Body: 1})
+		require.Equal(t, superseded, (<-told).Superseded, "%q", reply)
+	}
+}
