@@ -17,8 +17,8 @@ import (
 // Orders of other commands to a running supervisor go over loopback HTTP, with
 // a token that only the owner of the state file can read.
 const (
-	pathRestart = "/restart"
-	tokenHeader = "X-LMS-Control" //nolint:gosec // the name of the header, not a token
+	pathRestart   = "/restart"
+	controlHeader = "X-LMS-Control"
 )
 
 type restartOrder struct {
@@ -65,7 +65,7 @@ func (s *Supervisor) ServeControl(ctx context.Context) (Control, func() error, e
 
 func authorised(token string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(r.Header.Get(tokenHeader)), []byte(token)) != 1 {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get(controlHeader)), []byte(token)) != 1 {
 			http.Error(w, "no", http.StatusUnauthorized)
 			return
 		}
@@ -112,7 +112,7 @@ func (c Control) RequestRestart(ctx context.Context, name string) (Status, error
 	if err != nil {
 		return Status{}, fmt.Errorf("order a restart: %w", err)
 	}
-	req.Header.Set(tokenHeader, c.Token)
+	req.Header.Set(controlHeader, c.Token)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return Status{}, fmt.Errorf("the supervisor does not answer: %w", err)
