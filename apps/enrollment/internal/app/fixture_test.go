@@ -34,7 +34,7 @@ import (
 // world is the service on a database of its own, with neighbours that answer what
 // a test tells them to.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	service *enrollment.Service
 	router  *web.Router
 	client  *testkit.Client
@@ -92,7 +92,7 @@ func (n *neighbours) Course(_ context.Context, id uuid.UUID) (*enrollment.Course
 	return nil, nil, nil
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, tenant: uuid.New(), unit: uuid.New(), other: uuid.New(), clock: clock.NewManual(time.Now())}
 	w.pool = testkit.DB(t, "enrollment")

@@ -155,7 +155,9 @@ func (s *Service) view(ctx context.Context, tx Tx, l *Learner, now time.Time) (p
 			return progress.View{}, err
 		}
 		if c != nil {
-			return progress.Evaluate(c, l.Record, l.Enrollment.From(), now), nil
+			v := progress.Evaluate(c, l.Record, l.Enrollment.From(), now)
+			l.seen = &v
+			return v, nil
 		}
 	}
 	copied := *l // the step is looked at and not stored

@@ -38,14 +38,15 @@ func (s *Service) step(ctx context.Context, tx Tx, l *Learner, facts map[uuid.UU
 	if next == nil {
 		return step{}, apperr.Unavailable("curriculum_unknown", "The course is just being changed. Try again.")
 	}
-	old := next
+	old, seen := next, l.seen
 	if e.CurriculumSeq != l.Course.CurriculumSeq {
 		if old, err = s.Curricula.Get(ctx, tx, l.Course.ID, e.CurriculumSeq); err != nil {
 			return step{}, err
 		}
+		seen = nil
 	}
 	st := step{required: e.Required, met: e.Met, curriculum: next}
-	st.outcome = progress.Apply(l.Record, progress.Change{Old: old, New: next, Facts: facts, From: e.From(), Now: now})
+	st.outcome = progress.Apply(l.Record, progress.Change{Old: old, New: next, Facts: facts, From: e.From(), Now: now, Seen: seen})
 	was := *e
 	s.advance(l, &st, now)
 	st.save = l.diff(st.outcome, now)

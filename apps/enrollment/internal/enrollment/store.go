@@ -107,6 +107,8 @@ type Learner struct {
 	// Subjects are the stored item rows, to see what has changed.
 	Subjects map[uuid.UUID]SubjectRow
 	Person   *Person
+
+	seen *progress.View // the view that was made already, at the same moment
 }
 
 // ModuleRow is a stored row of a module, derived but for what is kept (rule 8).

@@ -30,6 +30,20 @@ select` + moduleColumns + ` from module_progress m
 where m.enrollment_id = (select e.id from enrollments e where e.course_id = $1 and e.user_id = $2)`
 )
 
+func subjectFields(r *enrollment.SubjectRow) []any {
+	return []any{
+		&r.EnrollmentID, &r.SubjectID, &r.TenantID, &r.ViewedAt, &r.DoneAt, &r.SubmittedAt, &r.Watched, &r.Score, &r.Possible,
+		&r.GradedAt, &r.ExcusedAt, &r.CompletedItems, &r.CompletedTimes, &r.UpdatedAt,
+	}
+}
+
+func moduleFields(r *enrollment.ModuleRow) []any {
+	return []any{
+		&r.EnrollmentID, &r.ModuleID, &r.TenantID, &r.State, &r.Needed, &r.Met, &r.UnlockedAt, &r.CompletedAt, &r.KeptAt, &r.KeptItems,
+		&r.UpdatedAt,
+	}
+}
+
 // LockLearner implements enrollment.LearningTx.
 func (t tx) LockLearner(ctx context.Context, course, user uuid.UUID) (enrollment.Learner, error) {
 	return t.learner(ctx, lockEnrollmentSQL, course, user)
@@ -52,8 +66,8 @@ func (t tx) learner(ctx context.Context, first string, course, user uuid.UUID) (
 	)
 	trip.one(&enrolled, enrollmentFields(&e), first, course, user)
 	trip.one(&known, append([]any{&status}, courseFields(&c)...), learnerCourseSQL, course, user)
-	queued(&trip, &subjects, learnerSubjectsSQL, course, user)
-	queued(&trip, &modules, learnerModulesSQL, course, user)
+	scanned(&trip, &subjects, subjectFields, learnerSubjectsSQL, course, user)
+	scanned(&trip, &modules, moduleFields, learnerModulesSQL, course, user)
 	if err := trip.send(ctx, t); err != nil {
 		return enrollment.Learner{}, err
 	}
@@ -94,8 +108,8 @@ func (t tx) LockLearners(ctx context.Context, list []uuid.UUID) ([]enrollment.Le
 	var trip trip
 	var allSubjects []enrollment.SubjectRow
 	var allModules []enrollment.ModuleRow
-	queued(&trip, &allSubjects, manySubjectsSQL, list)
-	queued(&trip, &allModules, manyModulesSQL, list)
+	scanned(&trip, &allSubjects, subjectFields, manySubjectsSQL, list)
+	scanned(&trip, &allModules, moduleFields, manyModulesSQL, list)
 	if err := trip.send(ctx, t); err != nil {
 		return nil, err
 	}

@@ -82,6 +82,16 @@ func queued[T any](t *trip, into *[]T, sql string, args ...any) {
 	})
 }
 
+// scanned is queued with destinations made for each row, for hot paths.
+func scanned[T any](t *trip, into *[]T, dest func(*T) []any, sql string, args ...any) {
+	t.batch.Queue(sql, args...)
+	t.read = append(t.read, func(r pgx.BatchResults) (err error) {
+		rows, err := r.Query()
+		*into, err = each(rows, err, dest)
+		return err
+	})
+}
+
 // send makes the trip.
 func (t *trip) send(ctx context.Context, q pgx.Tx) (err error) {
 	if len(t.read) == 0 {

@@ -32,6 +32,10 @@ type Item struct {
 	ResourceID  uuid.UUID
 	UnlockAt    *time.Time
 	Requirement Requirement
+
+	// What follows from the curriculum alone: whether the item is the first in its
+	// module, and among the modules that want all, to ask for its unit (rule 14).
+	firstInModule, firstInCourse bool
 }
 
 // Subject is what facts are kept of: the resource, so that an item placed twice
@@ -67,6 +71,9 @@ type Module struct {
 	// Relock grows each time staff ask for re-locking (rule 8).
 	Relock int64
 	Items  []Item
+
+	active []int // prerequisites that count, by position (rule 7)
+	units  int   // distinct requirements that are visible
 }
 
 // Curriculum is a course's curriculum, indexed. It is never changed once made
@@ -138,6 +145,36 @@ func (c *Curriculum) index() {
 		}
 	}
 	slices.SortFunc(c.unlocksAt, time.Time.Compare)
+	c.derive()
+}
+
+// derive works out what no learner changes: which prerequisites count, and where
+// each requirement is counted.
+func (c *Curriculum) derive() {
+	inCourse := map[unit]bool{}
+	for mi := range c.Modules {
+		m := &c.Modules[mi]
+		for _, id := range m.Prerequisites {
+			if at, ok := c.moduleAt[id]; ok && at < mi && c.Modules[at].Published && !slices.Contains(m.active, at) {
+				m.active = append(m.active, at)
+			}
+		}
+		inModule := map[unit]bool{}
+		for ii := range m.Items {
+			it := &m.Items[ii]
+			if !it.counts() {
+				continue
+			}
+			u := it.unit()
+			it.firstInModule = !inModule[u]
+			inModule[u] = true
+			if m.Needed == 0 {
+				it.firstInCourse = !inCourse[u]
+				inCourse[u] = true
+			}
+		}
+		m.units = len(inModule)
+	}
 }
 
 // Item finds an item, also one that is not visible.
@@ -147,6 +184,12 @@ func (c *Curriculum) Item(id uuid.UUID) (Item, bool) {
 		return Item{}, false
 	}
 	return c.Modules[p.module].Items[p.item], true
+}
+
+// at is an item that is known to be there.
+func (c *Curriculum) at(id uuid.UUID) *Item {
+	p := c.items[id]
+	return &c.Modules[p.module].Items[p.item]
 }
 
 // Module finds a module, also one that is not published.

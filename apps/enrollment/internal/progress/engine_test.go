@@ -2,6 +2,7 @@ package progress
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func id(kind byte, n int) uuid.UUID {
 }
 
 func h(v float64) *events.Hundredths {
-	x := events.Hundredths(v * 100)
+	x := events.Hundredths(math.Round(v * 100))
 	return &x
 }
 

@@ -21,6 +21,8 @@ type Change struct {
 	Facts map[uuid.UUID]Facts
 	// From is when the access began, Now the time of the change.
 	From, Now time.Time
+	// Seen is the view under Old at Now, where the caller has it already.
+	Seen *View
 }
 
 // Outcome is the record after a change, and what to store and to tell of it.
@@ -56,7 +58,10 @@ func (o Outcome) ModulesCompleted() []ModuleView {
 // Apply makes the record after a change. r is not modified.
 func Apply(r Record, ch Change) Outcome {
 	out := Outcome{Record: Record{Facts: cloneFacts(r.Facts), Completed: map[uuid.UUID]time.Time{}, Modules: r.Modules}}
-	if ch.Old != nil {
+	switch {
+	case ch.Seen != nil:
+		out.Before = *ch.Seen
+	case ch.Old != nil:
 		out.Before = Evaluate(ch.Old, r, ch.From, ch.Now)
 	}
 	maps.Copy(out.Record.Facts, ch.Facts)
@@ -82,7 +87,7 @@ func evidence(c *Curriculum, facts map[uuid.UUID]Facts) {
 		}
 		seen := f.evidentView()
 		for _, id := range c.subjects[subject] {
-			if it, _ := c.Item(id); it.Visible && it.Requirement.Kind == events.RequireMinScore && it.Requirement.reached(f) {
+			if it := c.at(id); it.Visible && it.Requirement.Kind == events.RequireMinScore && it.Requirement.reached(f) {
 				seen = earlier(seen, f.GradedAt)
 			}
 		}
@@ -94,30 +99,31 @@ func evidence(c *Curriculum, facts map[uuid.UUID]Facts) {
 }
 
 // complete decides each visible item anew (rule 3). What was completed and still
-// is, under the same requirement, keeps its time.
+// is, under the same requirement, keeps its time. Nothing is met without facts.
 func complete(r Record, ch Change, next Record) {
-	for _, m := range ch.New.Modules {
-		for _, it := range m.Items {
+	for subject, f := range next.Facts {
+		for _, id := range ch.New.subjects[subject] {
+			it := ch.New.at(id)
 			if !it.counts() {
 				continue
 			}
-			at, met := it.Requirement.Met(next.Facts[it.Subject()])
+			at, met := it.Requirement.Met(f)
 			if !met {
 				continue
 			}
-			if since, was := r.Completed[it.ID]; was && sameRequirement(ch.Old, it) {
+			if since, was := r.Completed[id]; was && sameRequirement(ch, it) {
 				at = since
 			}
-			next.Completed[it.ID] = at
+			next.Completed[id] = at
 		}
 	}
 }
 
-func sameRequirement(old *Curriculum, it Item) bool {
-	if old == nil {
+func sameRequirement(ch Change, it *Item) bool {
+	if ch.Old == nil || ch.Old == ch.New {
 		return true
 	}
-	was, ok := old.Item(it.ID)
+	was, ok := ch.Old.Item(it.ID)
 	return ok && was.unit() == it.unit()
 }
 
@@ -126,6 +132,12 @@ func sameRequirement(old *Curriculum, it Item) bool {
 // What is kept is kept per change, so that only exceptions are stored.
 func (out *Outcome) keepOpen(ch Change) {
 	keep := make(map[uuid.UUID]ModuleRecord, len(out.Record.Modules))
+	if ch.Old == ch.New && len(out.Record.Modules) == 0 {
+		out.After = Evaluate(ch.New, out.Record, ch.From, ch.Now)
+		if !out.lostAnything() {
+			return
+		}
+	}
 	open := out.Before.open()
 	for _, was := range out.Record.Modules { // also of what was hidden, wherever it is now
 		for _, item := range was.KeptItems {
@@ -158,6 +170,23 @@ func (out *Outcome) keepOpen(ch Change) {
 		}
 	}
 	out.Record.Modules = keep
+}
+
+// lostAnything says whether something that was open would be locked, or would have
+// opened later, under the same curriculum, so that both views have the same places.
+func (out *Outcome) lostAnything() bool {
+	for i := range out.Before.Modules {
+		was, is := &out.Before.Modules[i], &out.After.Modules[i]
+		if was.UnlockedAt != nil && (is.UnlockedAt == nil || is.UnlockedAt.After(*was.UnlockedAt)) {
+			return true
+		}
+		for j := range was.Items {
+			if was.Items[j].Open && !is.Items[j].Open {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // keptIn is what may have to be kept of a module: what was kept already and what

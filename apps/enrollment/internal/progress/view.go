@@ -139,18 +139,21 @@ func Percent(met, required int) int {
 // cannot be (rules 7, 9).
 func Evaluate(c *Curriculum, r Record, from, now time.Time) View {
 	v := View{Modules: make([]ModuleView, 0, len(c.Modules))}
-	counted := map[unit]bool{}
-	completed := make(map[uuid.UUID]*time.Time, len(c.Modules))
+	completed := make([]*time.Time, len(c.Modules))
+	items := make([]ItemView, 0, len(c.items))
 	for i := range c.Modules {
 		m := &c.Modules[i]
 		if !m.Published {
 			continue
 		}
-		mv := evaluateModule(c, m, r, completed, from, now)
-		completed[m.ID] = mv.CompletedAt
-		required, met := mv.contribution(r, counted)
-		v.Required += required
-		v.Met += met
+		begin := len(items)
+		mv := ModuleView{Module: m}
+		mv.evaluateUnlock(c, r, completed, from, now)
+		items = mv.evaluateItems(items, r, now)
+		mv.Items = items[begin:len(items):len(items)]
+		mv.evaluateState()
+		completed[i] = mv.CompletedAt
+		mv.contribute(&v)
 		if v.Next == nil {
 			v.Next = mv.next()
 		}
@@ -159,132 +162,120 @@ func Evaluate(c *Curriculum, r Record, from, now time.Time) View {
 	return v
 }
 
-func evaluateModule(c *Curriculum, m *Module, r Record, completed map[uuid.UUID]*time.Time, from, now time.Time) ModuleView {
-	mv := ModuleView{Module: m, Items: make([]ItemView, 0, len(m.Items))}
-	kept := r.Modules[m.ID]
-	unlockedAt, reasons := unlock(c, m, completed, from, now)
-	switch {
-	case kept.KeptAt != nil && (len(reasons) > 0 || kept.KeptAt.Before(unlockedAt)): // rule 8
-		mv.UnlockedAt, mv.kept = kept.KeptAt, true
-	case len(reasons) == 0:
-		mv.UnlockedAt = &unlockedAt
-	default:
-		mv.Reasons = reasons
+// evaluateUnlock says since when a module is unlocked by the rules (rule 7) or
+// because it was (rule 8), or why it is not.
+func (mv *ModuleView) evaluateUnlock(c *Curriculum, r Record, completed []*time.Time, from, now time.Time) {
+	m, kept := mv.Module, r.Modules[mv.Module.ID].KeptAt
+	at, natural := from, true
+	for _, earlier := range m.active {
+		if completed[earlier] == nil {
+			natural = false
+		} else {
+			at = later(at, *completed[earlier])
+		}
 	}
-	mv.evaluateItems(r, kept, now)
-	mv.evaluateState(r)
-	return mv
+	if m.UnlockAt != nil {
+		natural = natural && !m.UnlockAt.After(now)
+		at = later(at, *m.UnlockAt)
+	}
+	switch {
+	case kept != nil && (!natural || kept.Before(at)):
+		mv.UnlockedAt, mv.kept = kept, true
+	case natural:
+		mv.UnlockedAt = &at
+	default:
+		mv.Reasons = locks(c, m, completed, now)
+	}
 }
 
-// unlock says since when a module is unlocked by the rules alone, or why it is
-// not (rule 7). Prerequisites that are unpublished or positioned later do not count.
-func unlock(c *Curriculum, m *Module, completed map[uuid.UUID]*time.Time, from, now time.Time) (time.Time, []Reason) {
-	at := from
+// locks are the reasons of a locked module (rule 11).
+func locks(c *Curriculum, m *Module, completed []*time.Time, now time.Time) []Reason {
 	var reasons []Reason
 	var missing []Missing
-	for _, id := range m.Prerequisites {
-		done, active := completed[id]
-		switch {
-		case !active:
-		case done == nil:
-			missing = append(missing, Missing{ID: id, Title: c.Modules[c.moduleAt[id]].Title})
-		default:
-			at = later(at, *done)
+	for _, earlier := range m.active {
+		if completed[earlier] == nil {
+			missing = append(missing, Missing{ID: c.Modules[earlier].ID, Title: c.Modules[earlier].Title})
 		}
 	}
 	if len(missing) > 0 {
 		reasons = append(reasons, Reason{Code: ReasonModulePrerequisite, Missing: missing})
 	}
-	if m.UnlockAt != nil {
-		if m.UnlockAt.After(now) {
-			reasons = append(reasons, Reason{Code: ReasonModuleUnlockAt, Until: m.UnlockAt})
-		} else {
-			at = later(at, *m.UnlockAt)
-		}
+	if m.UnlockAt != nil && m.UnlockAt.After(now) {
+		reasons = append(reasons, Reason{Code: ReasonModuleUnlockAt, Until: m.UnlockAt})
 	}
-	return at, reasons
+	return reasons
 }
 
 // evaluateItems opens items: in an unlocked module, when their date has come
 // and, in a sequential module, all before them are completed.
-func (mv *ModuleView) evaluateItems(r Record, kept ModuleRecord, now time.Time) {
+func (mv *ModuleView) evaluateItems(out []ItemView, r Record, now time.Time) []ItemView {
+	kept := r.Modules[mv.Module.ID].KeptItems
 	var before []Missing
-	var opened time.Time
-	if mv.UnlockedAt != nil {
-		opened = *mv.UnlockedAt
-	}
+	opened := mv.UnlockedAt
 	for i := range mv.Module.Items {
 		it := &mv.Module.Items[i]
 		if !it.Visible {
 			continue
 		}
-		iv := ItemView{Item: it, Reasons: mv.Reasons}
+		iv := ItemView{Item: it}
 		if at, ok := r.Completed[it.ID]; ok {
 			iv.CompletedAt = &at
 		}
-		own := itemReasons(it, before, now)
+		dated := it.UnlockAt != nil && it.UnlockAt.After(now)
 		switch {
-		case mv.UnlockedAt != nil && len(own) == 0:
-			since := opened
-			if it.UnlockAt != nil {
-				since = later(since, *it.UnlockAt)
+		case mv.UnlockedAt != nil && !dated && len(before) == 0:
+			iv.Open, iv.Since = true, opened
+			if it.UnlockAt != nil && it.UnlockAt.After(*opened) {
+				iv.Since = it.UnlockAt
 			}
-			iv.Open, iv.Since, iv.Reasons = true, &since, nil
-		case slices.Contains(kept.KeptItems, it.ID): // rule 8, also in a module that it was moved into
-			iv.Open, iv.Since, iv.Reasons, iv.kept = true, mv.UnlockedAt, nil, true
+		case slices.Contains(kept, it.ID): // rule 8, also in a module that it was moved into
+			iv.Open, iv.Since, iv.kept = true, mv.UnlockedAt, true
 		default:
-			iv.Reasons = slices.Concat(iv.Reasons, own)
+			iv.Reasons = itemLocks(mv.Reasons, it, before, dated)
 		}
 		if mv.Module.Sequential && it.Requirement.Kind != "" {
 			if iv.CompletedAt == nil {
 				before = append(before, Missing{ID: it.ID, Title: it.Title, Requirement: it.Requirement.Kind})
-			} else {
-				opened = later(opened, *iv.CompletedAt)
+			} else if opened != nil && iv.CompletedAt.After(*opened) {
+				opened = iv.CompletedAt
 			}
 		}
-		mv.Items = append(mv.Items, iv)
+		out = append(out, iv)
 	}
+	return out
 }
 
-func itemReasons(it *Item, before []Missing, now time.Time) []Reason {
-	var reasons []Reason
+// itemLocks are the reasons of a locked item: the module's come first.
+func itemLocks(module []Reason, it *Item, before []Missing, dated bool) []Reason {
+	reasons := slices.Clip(module) // what is added goes into a copy
 	if len(before) > 0 {
 		reasons = append(reasons, Reason{Code: ReasonSequential, Missing: slices.Clip(before)})
 	}
-	if it.UnlockAt != nil && it.UnlockAt.After(now) {
+	if dated {
 		reasons = append(reasons, Reason{Code: ReasonItemUnlockAt, Until: it.UnlockAt})
 	}
 	return reasons
 }
 
 // evaluateState applies rules 1 and 2.
-func (mv *ModuleView) evaluateState(r Record) {
-	units := map[unit]bool{}
-	var times []time.Time
-	for _, iv := range mv.Items {
-		if !iv.Item.counts() || units[iv.Item.unit()] {
-			continue
-		}
-		units[iv.Item.unit()] = true
-		if at, ok := r.Completed[iv.Item.ID]; ok {
-			times = append(times, at)
-		}
-	}
-	mv.Needed = len(units)
+func (mv *ModuleView) evaluateState() {
+	mv.Needed = mv.Module.units
 	if n := mv.Module.Needed; n > 0 {
-		mv.Needed = min(n, len(units))
+		mv.Needed = min(n, mv.Needed)
 	}
-	mv.Met = min(len(times), mv.Needed)
+	met := 0
+	for i := range mv.Items {
+		if mv.Items[i].Item.firstInModule && mv.Items[i].CompletedAt != nil {
+			met++
+		}
+	}
+	mv.Met = min(met, mv.Needed)
 	switch {
 	case mv.UnlockedAt == nil:
 		mv.State = Locked
 	case mv.Met == mv.Needed:
 		mv.State = Completed
-		at := *mv.UnlockedAt // rule 2: asks for nothing, completed at once
-		if mv.Needed > 0 {
-			slices.SortFunc(times, time.Time.Compare)
-			at = later(at, times[mv.Needed-1]) // of "N of M" the Nth earliest
-		}
+		at := mv.completedAt()
 		mv.CompletedAt = &at
 	case mv.Met > 0:
 		mv.State = Started
@@ -293,32 +284,49 @@ func (mv *ModuleView) evaluateState(r Record) {
 	}
 }
 
-// contribution is what the module adds to the course's progress. Where all is
-// required, a requirement that an earlier such module asked for already is not
-// counted again (rule 14); "N of M" counts its N slots (rule 1).
-func (mv ModuleView) contribution(r Record, counted map[unit]bool) (required, met int) {
-	if mv.Module.Needed > 0 {
-		return mv.Needed, mv.Met
+// completedAt: of "N of M" the Nth earliest decides (rule 1); what asks for
+// nothing is completed when it unlocks (rule 2).
+func (mv *ModuleView) completedAt() time.Time {
+	at := *mv.UnlockedAt
+	if mv.Needed == 0 {
+		return at
 	}
-	for _, iv := range mv.Items {
-		if !iv.Item.counts() || counted[iv.Item.unit()] {
-			continue
-		}
-		counted[iv.Item.unit()] = true
-		required++
-		if _, ok := r.Completed[iv.Item.ID]; ok {
-			met++
+	times := make([]time.Time, 0, len(mv.Items))
+	for i := range mv.Items {
+		if iv := &mv.Items[i]; iv.Item.firstInModule && iv.CompletedAt != nil {
+			times = append(times, *iv.CompletedAt)
 		}
 	}
-	return required, met
+	slices.SortFunc(times, time.Time.Compare)
+	return later(at, times[mv.Needed-1])
 }
 
-func (mv ModuleView) next() *Item {
+// contribute adds the module to the course's progress. Where all is required, a
+// requirement that an earlier such module asked for already is not counted again
+// (rule 14); "N of M" counts its N slots (rule 1).
+func (mv *ModuleView) contribute(v *View) {
+	if mv.Module.Needed > 0 {
+		v.Required += mv.Needed
+		v.Met += mv.Met
+		return
+	}
+	for i := range mv.Items {
+		if !mv.Items[i].Item.firstInCourse {
+			continue
+		}
+		v.Required++
+		if mv.Items[i].CompletedAt != nil {
+			v.Met++
+		}
+	}
+}
+
+func (mv *ModuleView) next() *Item {
 	if mv.State == Completed {
 		return nil
 	}
-	for _, iv := range mv.Items {
-		if iv.Open && iv.Item.counts() && iv.CompletedAt == nil {
+	for i := range mv.Items {
+		if iv := &mv.Items[i]; iv.Open && iv.Item.counts() && iv.CompletedAt == nil {
 			return iv.Item
 		}
 	}
