@@ -119,6 +119,33 @@ func (s *Service) StartImport(ctx context.Context, actor authz.Principal, upload
 	return job, err
 }
 
+// uploadLife is how long a file waits for its import.
+const uploadLife = 48 * time.Hour
+
+// DropUpload deletes the file of an import that is done.
+func (s *Service) DropUpload(ctx context.Context, id uuid.UUID, key string) error {
+	if err := s.Files.Delete(ctx, key); err != nil && !apperr.IsKind(err, apperr.KindNotFound) {
+		return err
+	}
+	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error { return tx.DeleteUpload(ctx, id) })
+}
+
+// DropUploads deletes files that nobody has imported within two days, and those
+// of imports that failed.
+func (s *Service) DropUploads(ctx context.Context) error {
+	var due []Upload
+	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
+		due, err = tx.StaleUploads(ctx, s.Now().Add(-uploadLife), 100)
+		return err
+	})
+	for _, u := range due {
+		if err == nil {
+			err = s.DropUpload(ctx, u.ID, u.Key)
+		}
+	}
+	return err
+}
+
 // Outcome is what became of one row.
 type Outcome struct {
 	Status  string // created, updated, unchanged, deactivated, skipped, failed
@@ -126,6 +153,7 @@ type Outcome struct {
 	Message string
 	UserID  uuid.UUID
 	UnitID  uuid.UUID
+	Dry     bool // what was made was rolled back: its id means nothing
 }
 
 // errDryRun rolls a row back after everything was tried with it.
@@ -199,6 +227,7 @@ func (im *Importer) row(ctx context.Context, fn func(context.Context, Tx) (Outco
 		return nil
 	})
 	if err == nil || errors.Is(err, errDryRun) {
+		out.Dry = im.o.DryRun && out.Status == "created"
 		return out, nil
 	}
 	return failed(err)

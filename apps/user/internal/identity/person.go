@@ -59,7 +59,7 @@ type PersonRequest struct {
 	ObjectKey   string
 	CreatedAt   time.Time
 	CompletedAt *time.Time
-	ExpiresAt   *time.Time // of the file
+	ExpiresAt   *time.Time    // of the file
 	Parts       []RequestPart `db:"-"`
 }
 

@@ -187,8 +187,11 @@ func (s *Service) CreateUser(ctx context.Context, actor authz.Principal, in NewU
 			if err := s.insertUser(ctx, tx, u, hash, unit.Path); err != nil {
 				return err
 			}
-			if in.Invite && hash == "" {
+			switch {
+			case in.Invite && hash == "":
 				return s.sendInvitation(ctx, tx, u)
+			case hash != "" && u.EmailVerifiedAt == nil:
+				return s.sendLink(ctx, tx, u, TokenVerification, u.Email, MailVerification)
 			}
 			return nil
 		})
