@@ -262,3 +262,33 @@ func (p *Policy) AllowsInCourse(pr Principal, perm Permission, orgUnit uuid.UUID
 	}
 	return staffRole != "" && !pr.limitedFrom(perm) && p.RoleHas(staffRole, perm)
 }
+
+// Renewer is a Source that can be asked for what it does not know yet.
+type Renewer interface {
+	Source
+	// Renew gives a policy as it is now, or the last one if it was renewed a
+	// moment ago.
+	Renew(ctx context.Context) (*Policy, error)
+}
+
+// Knows says whether the policy knows a unit (nil: none is meant) and every
+// role that the caller holds.
+func (p *Policy) Knows(pr Principal, orgUnit uuid.UUID) bool {
+	if _, ok := p.units[orgUnit]; orgUnit != uuid.Nil && !ok {
+		return false
+	}
+	return !slices.ContainsFunc(pr.Grants, func(g Grant) bool { _, ok := p.roles[g.Role]; return !ok })
+}
+
+// Knowing is the policy of a source, made anew if it is of before a unit or a
+// role that the caller names: who has just made an org unit can use it at once.
+func Knowing(ctx context.Context, s Source, pr Principal, orgUnit uuid.UUID) (*Policy, error) {
+	p, err := s.Policy(ctx)
+	if err != nil || p.Knows(pr, orgUnit) {
+		return p, err
+	}
+	if r, ok := s.(Renewer); ok {
+		return r.Renew(ctx)
+	}
+	return p, nil
+}

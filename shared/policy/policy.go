@@ -22,6 +22,8 @@ const (
 	ahead    = time.Second      // Run asks this long before Fresh ends
 	timeout  = 2 * time.Second  // of one question
 	cooldown = time.Second      // after a failed question
+	// renewPause is between two questions for what is not known yet.
+	renewPause = 200 * time.Millisecond
 )
 
 // Answer is what user said: NotModified for the ETag that was sent, else a
@@ -54,7 +56,7 @@ type held struct {
 	asked  time.Time // when the question went out, so that its age is never flattered
 }
 
-var _ authz.Source = (*Cache)(nil)
+var _ authz.Renewer = (*Cache)(nil)
 
 // New makes an empty cache; now is time.Now if nil.
 func New(fetch Fetch, now func() time.Time) *Cache {
@@ -89,6 +91,17 @@ func (c *Cache) Policy(ctx context.Context) (*authz.Policy, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return nil, apperr.Unavailable("policy_unavailable", "Permissions cannot be checked at the moment. Try again.").With(c.lastErr)
+}
+
+// Renew implements authz.Renewer: it asks anew, at most five times a second for
+// all callers together.
+func (c *Cache) Renew(ctx context.Context) (*authz.Policy, error) {
+	c.mu.Lock()
+	if h := c.current.Load(); h == nil || c.now().Sub(h.asked) >= renewPause {
+		c.refreshLocked(ctx)
+	}
+	c.mu.Unlock()
+	return c.Policy(ctx)
 }
 
 // askLocked asks unless another caller has just done so, or has just failed.

@@ -3,11 +3,13 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"lms/shared/apperr"
@@ -152,4 +154,30 @@ func TestRunRefreshesUntilItsContextEnds(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 	require.GreaterOrEqual(t, u.asked.Load(), int64(1))
+}
+
+func TestWhatIsNotKnownYetIsAskedForAtOnce(t *testing.T) {
+	t.Parallel()
+	unit := uuid.New()
+	asked := 0
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := policy.New(func(context.Context, string) (policy.Answer, error) {
+		asked++
+		s := authz.Snapshot{Version: fmt.Sprint(asked)}
+		if asked > 1 {
+			s.OrgUnits = []authz.OrgUnit{{ID: unit, TenantID: unit}}
+		}
+		return policy.Answer{ETag: s.Version, Snapshot: s}, nil
+	}, func() time.Time { return now })
+	_, err := c.Policy(t.Context())
+	require.NoError(t, err)
+	now = now.Add(time.Second) // still fresh, but of before the unit
+	p, err := authz.Knowing(t.Context(), c, authz.Principal{}, unit)
+	require.NoError(t, err)
+	require.True(t, p.Knows(authz.Principal{}, unit))
+	for range 100 { // names that nobody knows do not become a flood of questions
+		_, err = authz.Knowing(t.Context(), c, authz.Principal{}, uuid.New())
+		require.NoError(t, err)
+	}
+	require.Equal(t, 2, asked)
 }

@@ -183,7 +183,7 @@ func (x *exchange) userMay(ctx context.Context) error {
 	if a.kind != accessNeeds {
 		return nil
 	}
-	policy, err := x.router.policy(ctx)
+	policy, err := x.router.policy(ctx, x.actor.Principal)
 	if err != nil {
 		return err
 	}

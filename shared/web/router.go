@@ -119,11 +119,11 @@ func (nobody) Verify(context.Context, string) (authz.Principal, authn.Claims, er
 	return authz.Principal{}, authn.Claims{}, apperr.Unavailable("keys_unavailable", "Sign-in cannot be checked at the moment. Try again.")
 }
 
-func (r *Router) policy(ctx context.Context) (*authz.Policy, error) {
+func (r *Router) policy(ctx context.Context, pr authz.Principal) (*authz.Policy, error) {
 	if r.source == nil {
 		return nil, apperr.Unavailable("policy_unavailable", "Permissions cannot be checked at the moment. Try again.")
 	}
-	return r.source.Policy(ctx) //nolint:wrapcheck // already an apperr
+	return authz.Knowing(ctx, r.source, pr, uuid.Nil) //nolint:wrapcheck // already an apperr
 }
 
 // RouteInfo describes a route to tests and generators.

@@ -135,7 +135,7 @@ func (s *Service) allowed(ctx context.Context, actor authz.Principal, id uuid.UU
 
 // allowedIn decides about an org unit: NotFound for one outside of the caller's reach.
 func (s *Service) allowedIn(ctx context.Context, actor authz.Principal, unit uuid.UUID, perm authz.Permission) (*authz.Policy, uuid.UUID, error) {
-	policy, err := s.Authz.Policy(ctx)
+	policy, err := authz.Knowing(ctx, s.Authz, actor, unit)
 	if err != nil {
 		return nil, uuid.Nil, err
 	}
