@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,14 +80,22 @@ func (k *Keeper) Version() int64 {
 	return k.ring.Version
 }
 
-// adopt takes over a newer ring. Versions only grow, so that a copy which is
-// behind changes nothing.
+// adopt takes over a newer ring from the copy. One that is behind changes
+// nothing.
 func (k *Keeper) adopt(r Ring) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r.Version > k.ring.Version {
 		k.ring = r
 	}
+}
+
+// obey takes over the vault's ring, also an older one: the database was
+// restored from a backup then, and what the copy knows never was.
+func (k *Keeper) obey(r Ring) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ring = r
 }
 
 func (k *Keeper) current() Ring {
@@ -96,7 +105,9 @@ func (k *Keeper) current() Ring {
 }
 
 // Peek reads the copy in the state block: cheap, and how a replica learns of
-// what another one did.
+// what another one did. Only a copy is believed whose every key opens: who can
+// write to the store, but has no sealing secret, must not be able to publish a
+// key of their own.
 func (k *Keeper) Peek(ctx context.Context) error {
 	set, err := k.State.Get(ctx, stateKey)
 	if err != nil || set == nil {
@@ -106,7 +117,9 @@ func (k *Keeper) Peek(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.adopt(r)
+	if !slices.ContainsFunc(r.Keys, func(key Key) bool { return key.Private == nil }) {
+		k.adopt(r)
+	}
 	return nil
 }
 
@@ -142,7 +155,7 @@ func (k *Keeper) fromVault(ctx context.Context) (Ring, bool, error) {
 			k.Log.WarnContext(ctx, "a signing key cannot be opened with the sealing secrets there are; it verifies but does not sign", "kid", key.ID)
 		}
 	}
-	k.adopt(r)
+	k.obey(r)
 	return r, stale, nil
 }
 
@@ -220,19 +233,20 @@ func (k *Keeper) store(ctx context.Context, r Ring) error {
 		return err
 	}
 	r.Version++
-	k.adopt(r)
+	k.obey(r)
 	return k.copyToState(ctx, r)
 }
 
-// copyToState writes the ring to the state block unless what is there is as
-// new. Its failure is no failure: the vault has the ring.
+// copyToState writes the vault's ring to the state block unless it is there. Two
+// replicas may leave the older of two there; the next one to read the vault puts
+// it right. Its failure is no failure: the vault has the ring.
 func (k *Keeper) copyToState(ctx context.Context, r Ring) error {
 	set, err := k.Sealer.wrap(r)
 	if err != nil {
 		return apperr.Internal(err)
 	}
 	_, err = k.State.Update(ctx, stateKey, func(current *internalapi.SigningKeys) (*internalapi.SigningKeys, error) {
-		if current != nil && current.Version >= set.Version {
+		if current != nil && current.Version == set.Version {
 			return current, record.ErrKeep
 		}
 		return &set, nil

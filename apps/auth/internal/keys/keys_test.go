@@ -358,6 +358,62 @@ func TestTheSealIsBoundToTheSecretAndTheKey(t *testing.T) {
 	require.NotContains(t, []string{set.Keys[0].KID, set.Keys[1].KID}, signer(t, victim))
 }
 
+func TestWhoWritesToTheStoreCannotPublishAKey(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	w := newWorld(t)
+	k := w.replica()
+	require.NoError(t, k.Sync(ctx))
+	honest := kids(k)
+
+	forged, err := keys.NewKey(start, start)
+	require.NoError(t, err)
+	public, err := keys.JWKS([]keys.Key{forged})
+	require.NoError(t, err)
+	var set struct{ Keys []json.RawMessage }
+	require.NoError(t, json.Unmarshal(public, &set))
+	ring := w.vault.set
+	for name, bad := range map[string]internalapi.SigningKeys{
+		"one more key": {Version: 99, Keys: append(slices.Clone(ring.Keys), internalapi.SealedSigningKey{KID: forged.ID, PublicJWK: set.Keys[0], SignsFrom: start})},
+		"another public half": {Version: 99, Keys: []internalapi.SealedSigningKey{
+			{KID: ring.Keys[0].KID, PublicJWK: set.Keys[0], Sealed: ring.Keys[0].Sealed, SignsFrom: start},
+		}},
+	} {
+		raw, err := json.Marshal(bad)
+		require.NoError(t, err)
+		w.store.Flush()
+		require.NoError(t, w.store.Put(ctx, "signing-keys", raw, record.Write{}))
+		victim := w.replica()
+		require.NoError(t, victim.Peek(ctx))
+		require.NotContains(t, kids(victim), forged.ID, name)
+		require.NoError(t, victim.Sync(ctx))
+		require.NoError(t, victim.Peek(ctx))
+		require.Equal(t, honest, kids(victim), name)
+		for _, p := range victim.Published() {
+			require.NotEqual(t, forged.Public, p.Public, name)
+		}
+	}
+}
+
+func TestARestoredVaultIsObeyed(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	w := newWorld(t)
+	k := w.replica()
+	require.NoError(t, k.Sync(ctx))
+	backup := w.vault.set
+	first := signer(t, k)
+	for range 3 {
+		_, err := k.Rotate(ctx, true, "")
+		require.NoError(t, err)
+	}
+	w.vault.set = backup
+	require.NoError(t, k.Sync(ctx))
+	require.Equal(t, first, signer(t, k))
+	require.NoError(t, k.Peek(ctx))
+	require.Equal(t, first, signer(t, k), "the copy was put right, too")
+}
+
 func TestAKeyIsMadeAgainWhenItsTimeHasCome(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -143,7 +143,9 @@ func (s *Sealer) unwrap(set internalapi.SigningKeys) (r Ring, stale bool, err er
 		}
 		private, old, err := s.open(k.KID, k.Sealed)
 		if err == nil {
+			// The seal vouches for the private half, and so for the public one.
 			key.Private = private
+			key.Public, _ = private.Public().(ed25519.PublicKey)
 			stale = stale || old
 		} else {
 			key.sealed = k.Sealed
