@@ -56,14 +56,16 @@ func Golden(t testing.TB, w *World, at Step) {
 
 // progress is the answer of GET …/progress as far as it is looked at.
 type progress struct {
-	State   string  `json:"state"`
-	Percent float64 `json:"percent"`
+	State    string `json:"state"`
+	Progress struct {
+		Percent float64 `json:"percent"`
+	} `json:"progress"`
 	Modules []struct {
-		ID    string `json:"id"`
-		State string `json:"state"`
-		Locks []struct {
+		ID      string `json:"id"`
+		State   string `json:"state"`
+		Reasons []struct {
 			Code string `json:"code"`
-		} `json:"locks"`
+		} `json:"reasons"`
 		Items []struct {
 			ID     string `json:"id"`
 			Locked bool   `json:"locked"`
@@ -82,7 +84,7 @@ func lockedWithReasons(t testing.TB, s *system.API, c Course) {
 	require.Len(t, p.Modules, 3)
 	require.Equal(t, "unlocked", p.Modules[0].State)
 	require.Equal(t, "locked", p.Modules[1].State)
-	require.NotEmpty(t, p.Modules[1].Locks, "a locked module says why")
+	require.NotEmpty(t, p.Modules[1].Reasons, "a locked module says why")
 	view := "/api/v1/courses/" + c.ID + "/items/" + c.Modules[1].Items[0].ID + "/view"
 	refusal := s.DoKeyed(t, http.MethodPost, view, map[string]any{}, http.StatusForbidden)
 	require.Equal(t, "item_locked", refusal.Code(t))
@@ -104,7 +106,7 @@ func learn(t testing.TB, s *system.API, c Course, at Step) {
 
 func completed(t testing.TB, s *system.API, c Course) {
 	p := readProgress(t, s, c)
-	require.InDelta(t, 100, p.Percent, 0.001)
+	require.InDelta(t, 100, p.Progress.Percent, 0.001)
 	for _, m := range p.Modules {
 		require.Equal(t, "completed", m.State)
 	}

@@ -1,0 +1,112 @@
+//go:build chaos
+
+package chaos_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lms/apps/lms/internal/system"
+)
+
+// services that run, and what belongs to no service.
+func serviceNames() []string { return []string{"user", "auth", "course", "enrollment", "gateway"} }
+
+// victims are all processes: services, sidecars, broker, database.
+func victims() [][2]string {
+	var out [][2]string
+	for _, kind := range []string{"service", "sidecar"} {
+		for _, name := range serviceNames() {
+			out = append(out, [2]string{name, kind})
+		}
+	}
+	return append(out, [2]string{"broker", "broker"}, [2]string{"postgres", "database"})
+}
+
+// setting reads one environment variable that a process of the installation was
+// started with: the tokens between a service and its sidecar are made anew at
+// each start and stand nowhere else.
+func (s *school) setting(t testing.TB, service, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", s.Process(t, service, "service").PID))
+	require.NoError(t, err)
+	for _, kv := range strings.Split(string(raw), "\x00") {
+		if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			return value
+		}
+	}
+	require.Fail(t, service+" was started without "+name)
+	return ""
+}
+
+// publisher publishes to a service's topic through its own sidecar.
+type publisher struct {
+	url, token string
+	client     *http.Client
+}
+
+func (s *school) publisher(t testing.TB, service string) publisher {
+	t.Helper()
+	return publisher{
+		url:    fmt.Sprintf("http://127.0.0.1:%d/v1.0/publish/events-%s/%s.events", s.Process(t, service, "sidecar").Ports["http"], service, service),
+		token:  s.setting(t, service, "DAPR_API_TOKEN"),
+		client: &http.Client{Timeout: 20 * time.Second},
+	}
+}
+
+// publish sends bytes as they are.
+func (p publisher) publish(key, contentType string, body []byte, query string) error {
+	req, err := http.NewRequest(http.MethodPost, p.url+"?metadata.partitionKey="+key+query, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("dapr-api-token", p.token)
+	res, err := p.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if raw, err := io.ReadAll(res.Body); err != nil || res.StatusCode >= 300 {
+		return fmt.Errorf("publish: %d %s %w", res.StatusCode, raw, err)
+	}
+	return nil
+}
+
+// event publishes a CloudEvent.
+func (p publisher) event(t testing.TB, e event) {
+	if err := p.publish(e.Subject, "application/cloudevents+json", e.raw, ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// with is the event with other members of the envelope.
+func (e event) with(t testing.TB, members map[string]any) event {
+	t.Helper()
+	var all map[string]any
+	require.NoError(t, json.Unmarshal(e.raw, &all))
+	for k, v := range members {
+		all[k] = v
+	}
+	raw, err := json.Marshal(all)
+	require.NoError(t, err)
+	var out event
+	require.NoError(t, json.Unmarshal(raw, &out))
+	out.raw = raw
+	return out
+}
+
+// app is a client that speaks to a service itself, past gateway and sidecar.
+func (s *school) app(t testing.TB, service string) *system.API {
+	t.Helper()
+	return system.NewAPI(fmt.Sprintf("http://127.0.0.1:%d", s.Process(t, service, "service").Ports["http"]))
+}
