@@ -73,18 +73,15 @@ type ids map[string]string
 
 // fill puts ids into a path. A parameter that nothing is known about is named.
 func (r route) fill(have ids) (path, unknown string) {
-	segments := strings.Split(r.Path, "/")
-	for i, seg := range segments {
+	pattern := strings.Split(r.Path, "/")
+	segments := slices.Clone(pattern)
+	for i, seg := range pattern {
 		if !strings.HasPrefix(seg, "{") {
 			continue
 		}
-		name := segments[i-1] + "/" + seg
-		if strings.HasPrefix(segments[i-1], "{") || len(segments[i-1]) > 30 {
-			name = seg // the parameter before it was filled in already
-		}
-		v, ok := have[name]
+		v, ok := have[pattern[i-1]+"/"+seg]
 		if !ok {
-			return "", name
+			return "", pattern[i-1] + "/" + seg
 		}
 		segments[i] = v
 	}
@@ -99,6 +96,9 @@ func (d document) example(s schema, have ids, name string) any {
 	}
 	if v, ok := have["body:"+name]; ok {
 		return v
+	}
+	if name == "scope" {
+		return map[string]any{"kind": "org_unit", "id": have["body:org_unit_id"]}
 	}
 	if values, ok := s["enum"].([]any); ok && len(values) > 0 {
 		return values[0]
@@ -214,5 +214,7 @@ func (r route) needs(header string) bool {
 	return slices.ContainsFunc(r.Parameters, func(p struct {
 		Name, In string
 		Schema   schema
-	}) bool { return p.In == "header" && p.Name == header })
+	}) bool {
+		return p.In == "header" && p.Name == header
+	})
 }

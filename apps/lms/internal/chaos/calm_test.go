@@ -1,0 +1,39 @@
+//go:build chaos
+
+package chaos_test
+
+import "testing"
+
+// TestCalm holds the scenarios in which everything runs: they share one
+// installation, one after the other.
+func TestCalm(t *testing.T) {
+	s := start(t)
+	for _, scenario := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"21 22 idempotency keys", s.replayedKey},
+		{"23 lost updates", s.contended},
+		{"25 one seat", s.race},
+		{"27 refresh reuse", s.reusedRefresh},
+		{"28 forged tokens", s.forged},
+		{"31 ended sessions", s.endings},
+		{"38 internal routes", s.inside},
+		{"39 steering", s.steering},
+		{"6 the same event", s.sameEvent},
+		{"7 shuffled events", s.shuffled},
+		{"9 poison", s.poison},
+		{"12 stopped consumer", s.pausedConsumer},
+		{"11 dying consumer", s.dyingConsumer},
+		{"13 new consumer", s.newConsumer},
+	} {
+		t.Run(scenario.name, scenario.run)
+	}
+	t.Run("routes", func(t *testing.T) {
+		here, there := s.organisation(t, "Here"), s.organisation(t, "There")
+		d := s.document(t)
+		t.Run("33 foreign ids", func(t *testing.T) { s.foreignIDs(t, d, here, there) })
+		t.Run("34 matrix", func(t *testing.T) { s.matrix(t, d, s.organisation(t, "Matrix")) })
+	})
+	t.Run("30 key rotation", s.rotation) // the last: all older tokens end
+}

@@ -1,0 +1,104 @@
+//go:build chaos
+
+package chaos_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"lms/apps/lms/internal/e2e"
+	"lms/apps/lms/internal/system"
+)
+
+// organisation is a tenant with people in every role and one of everything.
+type organisation struct {
+	Root, Unit string
+	// Admin, Instructor, Assistant and Student hold a role each in the root;
+	// Learner is who the resources are about, Fellow learns beside.
+	Admin, Instructor, Assistant, Student, Learner, Fellow e2e.Person
+	IDs                                                    ids
+}
+
+// organisation makes a new tenant.
+func (s *school) organisation(t testing.TB, name string) organisation {
+	t.Helper()
+	o := organisation{Root: must(t, s.World.Admin, http.MethodPost, "/api/v1/org-units", map[string]any{"name": name})["id"].(string)}
+	o.Admin = s.Invite(t, name+" Admin", o.Root, "org_admin")
+	o.Unit = must(t, o.Admin.API, http.MethodPost, "/api/v1/org-units", map[string]any{"name": "Unit", "parent_id": o.Root})["id"].(string)
+	o.Instructor = s.Invite(t, name+" Instructor", o.Root, "instructor")
+	o.Assistant = s.Invite(t, name+" Assistant", o.Root, "teaching_assistant")
+	o.Student = s.Invite(t, name+" Student", o.Root, "student")
+	o.Learner = s.Invite(t, name+" Learner", o.Root)
+	o.Fellow = s.Invite(t, name+" Fellow", o.Root)
+	o.IDs = s.resources(t, o)
+	return o
+}
+
+// resources makes one of everything that a route can name.
+func (s *school) resources(t testing.TB, o organisation) ids {
+	t.Helper()
+	make1 := func(api *system.API, path string, body map[string]any) string {
+		out := must(t, api, http.MethodPost, path, body)
+		id, _ := out["id"].(string)
+		require.NotEmpty(t, id, "%s: %v", path, out)
+		return id
+	}
+	name := func() string { return "R-" + uuid.NewString()[:13] }
+	admin, teacher := o.Admin.API, o.Instructor.API
+	c := s.Publish(t, teacher, o.Root, map[string]any{"modules": []any{map[string]any{"title": "One", "items": []any{
+		map[string]any{"kind": "page", "title": "Page", "body": "<p>x</p>", "requirement": map[string]any{"kind": "view"}},
+	}}}}, nil)
+	course := "/api/v1/courses/" + c.ID
+	s.Replace(t, teacher, course+"/completion-settings", map[string]any{"mode": "all_modules", "certificate": map[string]any{"enabled": true, "title": "C"}})
+	enrollment := make1(o.Learner.API, course+"/enrollments", map[string]any{})
+	make1(o.Fellow.API, course+"/enrollments", map[string]any{})
+	item := c.Modules[0].Items[0].ID
+	must(t, o.Learner.API, http.MethodPost, course+"/items/"+item+"/view", map[string]any{})
+	var certificate struct{ ID, Code string }
+	await(t, 30*time.Second, "a certificate is issued", func() bool {
+		all := list[struct{ ID, Code string }](t, o.Learner.API, "/api/v1/me/certificates")
+		if len(all) == 1 {
+			certificate = all[0]
+		}
+		return len(all) == 1
+	})
+	group := make1(admin, "/api/v1/groups", map[string]any{"org_unit_id": o.Root, "name": name()})
+	must(t, admin, http.MethodPut, "/api/v1/groups/"+group+"/members/"+o.Learner.ID, map[string]any{})
+	role := must(t, admin, http.MethodPost, "/api/v1/roles", map[string]any{"org_unit_id": o.Root, "name": name(), "permissions": []string{"group:read"}})["key"].(string)
+	grant := make1(admin, "/api/v1/users/"+o.Learner.ID+"/roles", map[string]any{"role": role, "scope": map[string]any{"kind": "org_unit", "id": o.Unit}})
+	o.Learner.API = s.SignIn(t, o.Learner.Email, e2e.Password) // the grant has ended its token
+	out := ids{
+		"users/{id}": o.Learner.ID, "staff/{user_id}": o.Learner.ID, "members/{user_id}": o.Learner.ID, "certificate-allowlist/{user_id}": o.Learner.ID,
+		"org-units/{id}": o.Unit, "roles/{key}": role, "roles/{grant_id}": grant, "groups/{id}": group,
+		"courses/{id}": c.ID, "modules/{module_id}": c.Modules[0].ID, "items/{item_id}": item, "versions/{number}": "1",
+		"enrollments/{id}": enrollment, "certificates/{id}": certificate.ID, "verify/{code}": certificate.Code,
+		"group-sets/{id}":       make1(admin, course+"/group-sets", map[string]any{"name": name()}),
+		"join-codes/{id}":       make1(teacher, course+"/join-codes", map[string]any{}),
+		"announcements/{id}":    make1(teacher, course+"/announcements", map[string]any{"title": name(), "body": "<p>x</p>"}),
+		"categories/{id}":       make1(admin, "/api/v1/categories", map[string]any{"name": name()}),
+		"terms/{id}":            make1(admin, "/api/v1/terms", map[string]any{"org_unit_id": o.Root, "code": name(), "name": name()}),
+		"course-templates/{id}": make1(admin, "/api/v1/course-templates", map[string]any{"course_id": c.ID, "name": name()}),
+		"clients/{id}":          make1(admin, "/api/v1/auth/clients", map[string]any{"org_unit_id": o.Root, "name": name(), "grants": []any{}}),
+		"tokens/{id}": make1(o.Learner.API, "/api/v1/me/tokens", map[string]any{
+			"name": name(), "permissions": []string{"group:read"}, "expires_at": time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339),
+		}),
+		"sessions/{id}":           list[struct{ ID string }](t, o.Learner.API, "/api/v1/auth/sessions")[0].ID,
+		"jobs/{service}":          "course",
+		"{service}/{id}":          make1(teacher, course+"/exports", map[string]any{"format": "olx"}),
+		"audit/{service}":         "course",
+		"identity-providers/{id}": uuid.NewString(), // single sign-on is off here: none can be made
+		"sso/{idp}":               uuid.NewString(),
+		"calendar/{token}":        uuid.NewString(),
+	}
+	for member, value := range map[string]string{
+		"org_unit_id": o.Unit, "parent_id": o.Unit, "tenant_id": o.Root, "user_id": o.Learner.ID, "course_id": c.ID, "module_id": c.Modules[0].ID,
+		"group_id": group, "category_id": out["categories/{id}"], "term_id": out["terms/{id}"], "template_id": out["course-templates/{id}"], "into_id": o.Fellow.ID,
+	} {
+		out["body:"+member] = value
+	}
+	return out
+}
