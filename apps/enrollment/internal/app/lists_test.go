@@ -216,6 +216,7 @@ func TestImport(t *testing.T) {
 	require.Equal(t, []string{"unchanged", "unchanged", "failed:validation_failed", "failed:validation_failed"}, w.rows(), "repeatable")
 	w.as(w.teacher).With("Content-Type", "text/csv").POST("/api/v1/imports/enrollments", "user_id,role\n").Expect(422).Field("body", "csv_column")
 	w.as(w.teacher).POST("/api/v1/imports/enrollments", "{}").Expect(415)
+	w.as(a).With("Content-Type", "text/csv").POST("/api/v1/imports/enrollments", lines).Expect(403)
 }
 
 func TestTodoAndCalendar(t *testing.T) {

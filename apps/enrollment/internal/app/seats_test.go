@@ -200,6 +200,31 @@ func TestPromotionChecksAgain(t *testing.T) {
 	require.Equal(t, "active", w.read(first, a.ID).State)
 }
 
+// More of the list are passed over than one step looks at: those behind them are
+// found all the same.
+func TestPromotionLooksBehindThoseWhoMustWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	basics := w.course()
+	it := needs(contract.RequireDone)
+	w.curriculum(basics, part("M", it))
+	c := w.course(seats(1))
+	holder, last := w.learner(), w.learner()
+	seat := w.enroll(holder, c)
+	for range 105 {
+		w.enroll(w.learner(), c)
+	}
+	waiting := w.enroll(last, c)
+	w.enroll(last, basics)
+	w.as(last).POST(path("courses", basics.ID, "items", it.ID, "done"), nil).Expect(200)
+	c.PrerequisiteCourses = []uuid.UUID{basics.ID}
+	w.tell(contract.TypeCourseUpdated, c.ID, c)
+	w.as(holder).POST(path("enrollments", seat.ID, "withdraw"), nil).Expect(200)
+	require.Equal(t, 106, w.read(last, waiting.ID).Position)
+	require.NoError(t, w.service.Sweep(t.Context()))
+	require.Equal(t, "active", w.read(last, waiting.ID).State)
+}
+
 // The sweep turns the end of access into a fact and gives the seat on.
 func TestAnExpiredSeatIsGivenOn(t *testing.T) {
 	t.Parallel()

@@ -183,6 +183,9 @@ func (s *Service) StartImport(ctx context.Context, actor authz.Principal, in Imp
 	}
 	err = s.Store.InTx(ctx, scopeOf(actor), func(ctx context.Context, tx Tx) error {
 		return tx.Once(ctx, &job, func() error {
+			if err := s.mayImport(ctx, tx, actor); err != nil {
+				return err
+			}
 			if job, err = tx.Enqueue(ctx, JobImport, in, work.JobOptions{TenantID: actor.TenantID}); err != nil {
 				return err
 			}
@@ -193,6 +196,27 @@ func (s *Service) StartImport(ctx context.Context, actor authz.Principal, in Imp
 		})
 	})
 	return job, err
+}
+
+// mayImport: who may import nowhere need not try; where is looked at line by line.
+func (s *Service) mayImport(ctx context.Context, tx Tx, actor authz.Principal) error {
+	policy, err := s.Authz.Policy(ctx)
+	if err != nil {
+		return err
+	}
+	if policy.AllowsSomewhere(actor, authz.EnrollmentImport) {
+		return nil
+	}
+	teaches, err := tx.CoursesOf(ctx, actor.UserID)
+	if err != nil {
+		return err
+	}
+	for _, b := range teaches {
+		if b.Role != "" && policy.RoleHas(b.Role, authz.EnrollmentImport) {
+			return nil
+		}
+	}
+	return apperr.Forbidden("You may not import enrollments.").Detail("permission", authz.EnrollmentImport)
 }
 
 type importLine map[string]string

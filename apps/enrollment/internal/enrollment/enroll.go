@@ -211,10 +211,16 @@ func entitledUntil(st Standing) *time.Time {
 	return st.Entitlement.ValidUntil
 }
 
-// row is the person's row: the one that there is (rule 31), or a new one.
+// row is the person's row: the one that there is (rule 31), or a new one. Who was
+// out begins without the dates and waivers of before.
 func (s *Service) row(st Standing, user uuid.UUID, now time.Time) Enrollment {
 	if st.Existing != nil {
-		return *st.Existing
+		e := *st.Existing
+		if e.State.Ended() {
+			e.StartsAt, e.ExpiryToldAt, e.WaivedPrerequisites, e.WaivedEntitlement = nil, nil, false, false
+			e.SetEnds(nil, nil)
+		}
+		return e
 	}
 	return Enrollment{
 		ID: s.NewID(), TenantID: st.Course.TenantID, CourseID: st.Course.ID, UserID: user,

@@ -156,9 +156,6 @@ func (s *Service) join(ctx context.Context, tx Tx, actor authz.Principal, code s
 	previous := e.State
 	e.Source = SourceJoinCode
 	e.SetEnds(e.EndsAt, entitledUntil(st))
-	if previous.Ended() {
-		e.SetEnds(nil, entitledUntil(st))
-	}
 	if err := s.arrive(ctx, tx, &st, &e, state, arrival{now: now}); err != nil {
 		return Result{}, err
 	}

@@ -19,25 +19,36 @@ const promoteAtOnce = 100
 // and keeps the place. The course's row is locked by the caller.
 func (s *Service) fill(ctx context.Context, tx Tx, c Course, seats *Seats, now time.Time) (map[uuid.UUID]Enrollment, error) {
 	promoted := map[uuid.UUID]Enrollment{}
+	_, err := s.fillBehind(ctx, tx, c, seats, 0, promoted, now)
+	return promoted, err
+}
+
+// fillBehind is fill for those behind a number; it gives the last number that was
+// looked at, or 0 when nobody is left or no seat is.
+func (s *Service) fillBehind(ctx context.Context, tx Tx, c Course, seats *Seats, after int64, promoted map[uuid.UUID]Enrollment, now time.Time) (int64, error) {
+	var last int64
 	if seats.Waiting > 0 && seats.Free() > 0 {
-		ids, err := tx.Waiting(ctx, c.ID, promoteAtOnce)
+		list, err := tx.Waiting(ctx, c.ID, after, promoteAtOnce)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		for _, id := range ids {
+		for _, w := range list {
 			if seats.Free() == 0 {
 				break
 			}
-			e, err := s.promote(ctx, tx, id, seats, now)
+			e, err := s.promote(ctx, tx, w.ID, seats, now)
 			if err != nil {
-				return nil, err
+				return 0, err
 			}
 			if e != nil {
-				promoted[id] = *e
+				promoted[w.ID] = *e
 			}
 		}
+		if len(list) == promoteAtOnce && seats.Free() > 0 {
+			last = list[len(list)-1].Number
+		}
 	}
-	return promoted, s.tellSeats(ctx, tx, c, *seats)
+	return last, s.tellSeats(ctx, tx, c, *seats)
 }
 
 // promote gives one person of the waiting list a seat or an offer; nil when the
@@ -66,25 +77,31 @@ func (s *Service) promote(ctx context.Context, tx Tx, id uuid.UUID, seats *Seats
 	return &e, nil
 }
 
-// Promote fills a course's free seats from its waiting list: after its capacity
-// was raised, and by the sweep.
-func (s *Service) Promote(ctx context.Context, course uuid.UUID) (int, error) {
-	n := 0
-	err := s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
-		now := s.Now()
-		seats, err := tx.LockSeats(ctx, course, now)
-		if err != nil {
+// Promote fills a course's free seats from its waiting list, the whole of it, in
+// steps that hold the course's row shortly: after its capacity was raised, and by
+// the sweep.
+func (s *Service) Promote(ctx context.Context, course uuid.UUID) (total int, err error) {
+	var after int64
+	for {
+		err := s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+			now := s.Now()
+			seats, err := tx.LockSeats(ctx, course, now)
+			if err != nil {
+				return err
+			}
+			c, _, err := tx.Course(ctx, course, uuid.Nil)
+			if err != nil {
+				return err
+			}
+			promoted := map[uuid.UUID]Enrollment{}
+			after, err = s.fillBehind(ctx, tx, c, &seats, after, promoted, now)
+			total += len(promoted)
 			return err
+		})
+		if err != nil || after == 0 {
+			return total, err
 		}
-		c, _, err := tx.Course(ctx, course, uuid.Nil)
-		if err != nil {
-			return err
-		}
-		promoted, err := s.fill(ctx, tx, c, &seats, now)
-		n = len(promoted)
-		return err
-	})
-	return n, err
+	}
 }
 
 const sweepBatch = 200
@@ -189,23 +206,11 @@ func (s *Service) sweepPromotions(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ids {
-		if _, err := s.PromoteAll(ctx, id); err != nil {
+		if _, err := s.Promote(ctx, id); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// PromoteAll promotes until nobody else can be, in steps that hold the course's
-// row shortly.
-func (s *Service) PromoteAll(ctx context.Context, course uuid.UUID) (total int, err error) {
-	for {
-		n, err := s.Promote(ctx, course)
-		total += n
-		if err != nil || n < promoteAtOnce {
-			return total, err
-		}
-	}
 }
 
 func (s *Service) sweepNotices(ctx context.Context) error {

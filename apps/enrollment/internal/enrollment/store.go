@@ -67,8 +67,8 @@ type EnrollmentTx interface {
 	InsertEnrollment(ctx context.Context, e Enrollment) error
 	// UpdateEnrollment writes all but identity, and raises the version.
 	UpdateEnrollment(ctx context.Context, e *Enrollment) error
-	// Waiting are the first of a waiting list, in order (rule 32).
-	Waiting(ctx context.Context, course uuid.UUID, limit int) ([]uuid.UUID, error)
+	// Waiting are those of a waiting list behind a number, in order (rule 32).
+	Waiting(ctx context.Context, course uuid.UUID, after int64, limit int) ([]Waiter, error)
 	// DueEnrollments are ids of enrollments whose date came: access ended, answer
 	// overdue.
 	DueEnrollments(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error)
@@ -78,6 +78,12 @@ type EnrollmentTx interface {
 	EnrollmentsOf(ctx context.Context, user uuid.UUID) ([]Enrollment, error)
 	// LiveEnrollments pages through a course's enrollments that have not ended.
 	LiveEnrollments(ctx context.Context, course, after uuid.UUID, limit int) ([]uuid.UUID, error)
+}
+
+// Waiter is a place on a waiting list.
+type Waiter struct {
+	ID     uuid.UUID
+	Number int64
 }
 
 // LearningTx is progress.

@@ -15,7 +15,7 @@ func Jobs(r *jobs.Runner, s *enrollment.Service) {
 		return struct{}{}, s.IssueCertificate(ctx, in.EnrollmentID)
 	})
 	jobs.Handle(r, enrollment.JobPromote, func(ctx context.Context, _ *jobs.Run, in enrollment.CourseJob) (any, error) {
-		n, err := s.PromoteAll(ctx, in.CourseID)
+		n, err := s.Promote(ctx, in.CourseID)
 		return map[string]int{"promoted": n}, err
 	})
 	jobs.Handle(r, enrollment.JobCloseCourse, func(ctx context.Context, _ *jobs.Run, in enrollment.CourseJob) (any, error) {

@@ -260,8 +260,9 @@ from courses c where c.id = $1`
 	// Without a lock: whoever promotes looks again under it.
 	promotableSQL = `
 select c.id from courses c
-where not c.deleted and c.status = 'published'
-  and exists (select 1 from enrollments e where e.course_id = c.id and e.state = 'waitlisted')
+where not c.deleted and c.status = 'published' and (c.ends_at is null or c.ends_at >= $1)
+  and exists (select 1 from enrollments e where e.course_id = c.id and e.state = 'waitlisted' and (e.source in ('staff', 'import')
+    or coalesce(c.enrollment_opens_at <= $1, true) and coalesce(c.enrollment_closes_at >= $1, true)))
   and (c.capacity is null or c.capacity > (select count(*) from enrollments e where e.course_id = c.id
     and (e.state in ('active', 'suspended', 'offered') or e.state = 'completed' and (e.access_ends_at is null or e.access_ends_at >= $1))))
 order by c.id limit $2`

@@ -159,8 +159,10 @@ func (t tx) UpdateEnrollment(ctx context.Context, e *enrollment.Enrollment) erro
 }
 
 const (
-	waitingSQL = `select id from enrollments where course_id = $1 and state = 'waitlisted' order by waitlist_number limit $2`
-	dueSQL     = `
+	waitingSQL = `
+select id, waitlist_number as number from enrollments
+where course_id = $1 and state = 'waitlisted' and waitlist_number > $2 order by waitlist_number limit $3`
+	dueSQL = `
 (select id from enrollments where state in ('active', 'suspended') and access_ends_at < $1 order by access_ends_at limit $2)
 union all
 (select id from enrollments where state in ('invited', 'offered') and answer_by < $1 order by answer_by limit $2)
@@ -176,8 +178,8 @@ order by id limit $3`
 )
 
 // Waiting implements enrollment.EnrollmentTx.
-func (t tx) Waiting(ctx context.Context, course uuid.UUID, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, waitingSQL, course, limit)
+func (t tx) Waiting(ctx context.Context, course uuid.UUID, after int64, limit int) ([]enrollment.Waiter, error) {
+	return pg.Many[enrollment.Waiter](ctx, t, waitingSQL, course, after, limit)
 }
 
 // DueEnrollments implements enrollment.EnrollmentTx.
