@@ -171,7 +171,8 @@ func TestAServiceRefusesToStart(t *testing.T) {
 		"address in use":  {map[string]string{"LMS_LISTEN": taken.Addr().String()}, nothing, "address already in use"},
 		"database syntax": {map[string]string{"LMS_DATABASE_URL": "nonsense://"}, nothing, "LMS_DATABASE_URL"},
 		"no database": {
-			map[string]string{"LMS_DATABASE_URL": "postgres://u:hunter2@127.0.0.1:1/d", "LMS_STARTUP_TIMEOUT": "50ms"}, nothing,
+			map[string]string{"LMS_DATABASE_URL": "postgres://u:hunter2@127.0.0.1:1/d", "LMS_STARTUP_TIMEOUT": "50ms"},
+			nothing,
 			"the database did not answer within 50ms",
 		},
 		"build": {nil, func(context.Context, *service.Kit) error { return errors.New("no") }, "build: no"},

@@ -1,212 +1,136 @@
-// Package mails writes the security messages of the user service, as text and
-// as HTML, in the language nearest to the reader's.
+// Package mails writes the messages of the user service, in English and
+// German. A message is a few paragraphs of text and at most one link; its HTML
+// is the same paragraphs in a plain layout, escaped by the template.
 package mails
 
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
 	"fmt"
 	htmltemplate "html/template"
-	"io/fs"
-	"path"
+	"regexp"
 	"strings"
-	"text/template"
+	texttemplate "text/template"
 	"time"
-
-	"golang.org/x/text/language"
 
 	"lms/apps/user/internal/identity"
 )
 
-//go:embed texts/*.json layout.html
+//go:embed *.tmpl
 var files embed.FS
 
-// source is one message in one language: templates over identity.MailData.
-type source struct {
-	Subject string   `json:"subject"`
-	Lines   []string `json:"lines"`
-	Action  string   `json:"action,omitempty"` // what the link is called; none without
+// Texts implements identity.Mails.
+type Texts struct {
+	texts  map[string]*texttemplate.Template // by language
+	layout *htmltemplate.Template
 }
 
-type locale struct {
-	Greeting  string                       `json:"greeting"`
-	Anonymous string                       `json:"anonymous"` // the greeting without a name
-	Closing   string                       `json:"closing"`
-	TimeForm  string                       `json:"time_form"` // Go reference time
-	Messages  map[identity.MailKind]source `json:"messages"`
-}
+// Languages are those that messages are written in; the first is for everybody
+// else.
+var languages = []string{"en", "de"}
 
-type message struct {
-	subject *template.Template
-	lines   []*template.Template
-	action  string
-}
-
-// Mails implements identity.Mails.
-type Mails struct {
-	matcher language.Matcher
-	locales []locale
-	parsed  []map[identity.MailKind]message
-	layout  *htmltemplate.Template
-}
-
-// Kinds are all messages; every language has each of them.
-func Kinds() []identity.MailKind {
-	return []identity.MailKind{
-		identity.MailInvitation, identity.MailVerification, identity.MailRegistration, identity.MailAlreadyHere, identity.MailReset,
-		identity.MailPasswordChanged, identity.MailEmailChange, identity.MailEmailChangeAsked, identity.MailEmailChanged, identity.MailNewDevice,
-		identity.MailMFAEnabled, identity.MailMFADisabled, identity.MailImpersonated, identity.MailExportReady, identity.MailDeactivated,
-		identity.MailTokenCreated,
+// New reads the embedded templates.
+func New() (*Texts, error) {
+	t := &Texts{texts: map[string]*texttemplate.Template{}}
+	for _, lang := range languages {
+		parsed, err := texttemplate.New(lang).Funcs(texttemplate.FuncMap{"when": when(lang)}).Option("missingkey=error").ParseFS(files, lang+".tmpl")
+		if err != nil {
+			return nil, fmt.Errorf("mail texts: %w", err)
+		}
+		t.texts[lang] = parsed
 	}
-}
-
-// New reads the texts; a message that is missing or does not parse is an error.
-func New() (*Mails, error) {
-	m := &Mails{}
-	names, err := fs.Glob(files, "texts/*.json")
+	layout, err := htmltemplate.New("layout").ParseFS(files, "layout.html.tmpl")
 	if err != nil {
-		return nil, fmt.Errorf("mail texts: %w", err)
-	}
-	var tags []language.Tag
-	// The first language is the one that others fall back to.
-	for _, name := range append([]string{"texts/en.json"}, names...) {
-		tag := language.Make(strings.TrimSuffix(path.Base(name), ".json"))
-		if len(tags) > 0 && tag == tags[0] {
-			continue
-		}
-		if err := m.add(name); err != nil {
-			return nil, fmt.Errorf("mail texts %s: %w", name, err)
-		}
-		tags = append(tags, tag)
-	}
-	m.matcher = language.NewMatcher(tags)
-	if m.layout, err = htmltemplate.ParseFS(files, "layout.html"); err != nil {
 		return nil, fmt.Errorf("mail layout: %w", err)
 	}
-	return m, nil
+	t.layout = layout
+	return t, nil
 }
 
-func (m *Mails) add(name string) error {
-	raw, err := files.ReadFile(name)
-	if err != nil {
-		return err
+func when(lang string) func(time.Time) string {
+	layout := "2 January 2006, 15:04 MST"
+	if lang == "de" {
+		layout = "02.01.2006, 15:04 MST"
 	}
-	var l locale
-	if err := json.Unmarshal(raw, &l); err != nil {
-		return err
-	}
-	parsed := map[identity.MailKind]message{}
-	for _, kind := range Kinds() {
-		src, ok := l.Messages[kind]
-		if !ok {
-			return fmt.Errorf("no message %s", kind)
+	return func(t time.Time) string {
+		if t.IsZero() {
+			return ""
 		}
-		if parsed[kind], err = parse(src); err != nil {
-			return fmt.Errorf("message %s: %w", kind, err)
-		}
+		return t.Format(layout)
 	}
-	m.locales, m.parsed = append(m.locales, l), append(m.parsed, parsed)
-	return nil
 }
 
-func parse(src source) (out message, err error) {
-	one := func(text string) (*template.Template, error) {
-		t, err := template.New("").Option("missingkey=error").Parse(text)
-		if err != nil {
-			return nil, err
+func language(locale string) string {
+	base, _, _ := strings.Cut(strings.ToLower(locale), "-")
+	for _, l := range languages {
+		if l == base {
+			return l
 		}
-		// A field that does not exist is found now, not when a mail is due.
-		return t, t.Execute(&bytes.Buffer{}, shown{})
 	}
-	if out.subject, err = one(src.Subject); err != nil {
-		return out, err
-	}
-	for _, line := range src.Lines {
-		t, err := one(line)
-		if err != nil {
-			return out, err
-		}
-		out.lines = append(out.lines, t)
-	}
-	out.action = src.Action
-	return out, nil
+	return languages[0]
 }
 
-// shown is MailData with times in words.
-type shown struct {
-	Name, Link, Email, IP, Device, Detail string
-	When, Expires                         string
+type page struct {
+	Lang, Subject, Action, Link, Footer string
+	Paragraphs                          []string
+}
+
+// oneLine keeps what people write about themselves from becoming more than
+// text: no line of its own, no header, no link that a mail program would make
+// clickable.
+var newlines = regexp.MustCompile(`[\r\n\t\x00]+`)
+
+func plain(s string) string { return strings.TrimSpace(newlines.ReplaceAllString(s, " ")) }
+
+// noLinks breaks addresses in a name that a stranger chose: "visit evil.example"
+// must not be clickable in a mail of ours.
+func noLinks(s string) string {
+	s = plain(s)
+	for _, mark := range []string{"://", "www.", "@"} {
+		if strings.Contains(strings.ToLower(s), mark) {
+			return ""
+		}
+	}
+	if r := []rune(s); len(r) > 80 {
+		return string(r[:80])
+	}
+	return s
 }
 
 // Render implements identity.Mails.
-func (m *Mails) Render(kind identity.MailKind, wanted string, d identity.MailData) (subject, text, html string, err error) {
-	tag, err := language.Parse(wanted)
+func (t *Texts) Render(kind identity.MailKind, locale string, d identity.MailData) (subject, text, html string, err error) {
+	lang := language(locale)
+	d.Name, d.Detail, d.Device, d.Email, d.IP = noLinks(d.Name), plain(d.Detail), noLinks(d.Device), plain(d.Email), plain(d.IP)
+	part := func(name string) string {
+		var b bytes.Buffer
+		if e := t.texts[lang].ExecuteTemplate(&b, name, d); e != nil && err == nil {
+			err = fmt.Errorf("mail %s (%s): %w", name, lang, e)
+		}
+		return strings.TrimSpace(b.String())
+	}
+	subject = plain(part(string(kind) + ".subject"))
+	body := part("greeting") + "\n\n" + part(string(kind)+".body")
+	footer := part("footer")
+	p := page{Lang: lang, Subject: subject, Footer: footer, Link: d.Link}
+	if d.Link != "" {
+		p.Action = part(string(kind) + ".action")
+	}
 	if err != nil {
-		tag = language.English // nobody is left without a mail for a bad setting
-	}
-	_, i, _ := m.matcher.Match(tag)
-	l := m.locales[i]
-	msg, ok := m.parsed[i][kind]
-	if !ok {
-		return "", "", "", fmt.Errorf("no message %s", kind)
-	}
-	v := shown{
-		Name: oneLine(d.Name), Link: d.Link, Email: oneLine(d.Email), IP: oneLine(d.IP), Device: oneLine(d.Device), Detail: oneLine(d.Detail),
-		When: inWords(d.When, l.TimeForm), Expires: inWords(d.Expires, l.TimeForm),
-	}
-	if subject, err = execute(msg.subject, v); err != nil {
 		return "", "", "", err
 	}
-	page := layout{Greeting: l.Anonymous, Closing: l.Closing, Subject: subject}
-	if v.Name != "" {
-		page.Greeting = strings.ReplaceAll(l.Greeting, "{name}", v.Name)
-	}
-	for _, t := range msg.lines {
-		line, err := execute(t, v)
-		if err != nil {
-			return "", "", "", err
+	for para := range strings.SplitSeq(body, "\n\n") {
+		if para = strings.TrimSpace(para); para != "" {
+			p.Paragraphs = append(p.Paragraphs, strings.Join(strings.Fields(para), " "))
 		}
-		page.Lines = append(page.Lines, line)
 	}
-	if d.Link != "" && msg.action != "" {
-		page.Action, page.Link = msg.action, d.Link
+	text = strings.Join(p.Paragraphs, "\n\n")
+	if d.Link != "" {
+		text += "\n\n" + p.Action + ":\n" + d.Link
 	}
+	text += "\n\n-- \n" + footer + "\n"
 	var b bytes.Buffer
-	if err := m.layout.ExecuteTemplate(&b, "layout.html", page); err != nil {
-		return "", "", "", fmt.Errorf("mail %s: %w", kind, err)
+	if err := t.layout.ExecuteTemplate(&b, "layout.html.tmpl", p); err != nil {
+		return "", "", "", fmt.Errorf("mail layout: %w", err)
 	}
-	return subject, page.text(), b.String(), nil
-}
-
-type layout struct {
-	Subject, Greeting, Closing string
-	Lines                      []string
-	Action, Link               string
-}
-
-func (p layout) text() string {
-	parts := append([]string{p.Greeting}, p.Lines...)
-	if p.Link != "" {
-		parts = append(parts, p.Action+":\n"+p.Link)
-	}
-	return strings.Join(append(parts, p.Closing), "\n\n") + "\n"
-}
-
-func execute(t *template.Template, v shown) (string, error) {
-	var b strings.Builder
-	if err := t.Execute(&b, v); err != nil {
-		return "", fmt.Errorf("mail text: %w", err)
-	}
-	return b.String(), nil
-}
-
-// oneLine keeps what people typed from making lines of its own in a mail.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-func inWords(t time.Time, form string) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(form)
+	return subject, text, b.String(), nil
 }
