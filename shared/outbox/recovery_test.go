@@ -46,7 +46,7 @@ func TestARefusalIsParkedWhateverItsWords(t *testing.T) {
 	t.Parallel()
 	for name, refusal := range map[string]error{
 		"not found":             apperr.NotFound("course"),
-		"cut inside a rune":     apperr.Forbidden("x" + strings.Repeat("é", 400)),
+		"cut inside a rune":     apperr.Forbidden("xy" + strings.Repeat("é", 400)),
 		"characters not stored": apperr.Forbidden("a\x00b\xff"),
 	} {
 		t.Run(name, func(t *testing.T) {
