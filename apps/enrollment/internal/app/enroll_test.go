@@ -32,7 +32,7 @@ func TestEnrollingAlone(t *testing.T) {
 	require.Equal(t, []string{"activated"}, w.told(e.ID))
 	w.as(w.student).POST(enrollments(c), map[string]any{}).Expect(409).Code("already_enrolled")
 	// Rule 31: withdrawing deactivates, enrolling again takes the row up again.
-	w.as(w.student).POST(path("enrollments", e.ID, "withdraw"), nil).Expect(200)
+	w.as(w.student).POST(path("enrollments", e.ID, "withdraw"), map[string]any{}).Expect(200)
 	var again httpapi.Enrollment
 	w.as(w.student).POST(enrollments(c), map[string]any{}).Expect(200).JSON(&again)
 	require.Equal(t, e.ID, again.ID)

@@ -63,7 +63,7 @@ func TestProgressIsReadAsItWasWritten(t *testing.T) {
 	w.as(w.student).POST(path("courses", c.ID, "items", intro.ID, "done"), nil).Expect(409).Code("not_markable")
 	w.as(w.student).POST(path("courses", c.ID, "items", uuid.New(), "view"), nil).Expect(404)
 	w.as(w.learner()).POST(path("courses", c.ID, "items", intro.ID, "view"), nil).Expect(404)
-	w.as(w.student).POST(path("courses", c.ID, "items", task.ID, "done"), nil).Expect(200).JSON(&at)
+	w.as(w.student).POST(path("courses", c.ID, "items", task.ID, "done"), map[string]any{}).Expect(200).JSON(&at)
 	require.Equal(t, "completed", at.Module.State)
 	require.Equal(t, test.ID, w.progress(w.student, c).NextItem.ID)
 
