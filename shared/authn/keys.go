@@ -154,6 +154,6 @@ func (k *keySet) remember(ctx context.Context, raw []byte) error {
 	if k.save == nil {
 		return nil
 	}
-	_ = k.save(ctx, raw) //nolint:errcheck // a cache that may be away; the next refresh writes again
+	_ = k.save(ctx, raw) // a cache that may be away; the next refresh writes again
 	return nil
 }

@@ -136,7 +136,7 @@ func sidecarError(resp *http.Response, app string) error {
 			io.Reader
 			io.Closer
 		}{io.MultiReader(bytes.NewReader(start), resp.Body), resp.Body}
-		return nil
+		return nil //nolint:nilerr // not the sidecar's own error: the caller reads it
 	}
 	_ = resp.Body.Close()
 	cause := fmt.Errorf("sidecar answered %d %s: %s", resp.StatusCode, e.ErrorCode, e.Message)

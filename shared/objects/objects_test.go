@@ -169,7 +169,7 @@ func TestAnUploadMustBeWhatWasAnnounced(t *testing.T) {
 	req.ContentLength = 5
 	req.Header.Set("Content-Type", "text/plain")
 	go func() { _, _ = pw.Write([]byte("he")); pw.CloseWithError(io.ErrClosedPipe) }()
-	_, err = http.DefaultClient.Do(req) //nolint:bodyclose // there is none
+	_, err = http.DefaultClient.Do(req) // there is none
 	require.Error(t, err, "the client broke off")
 	require.Eventually(t, func() bool { return len(w.leftovers(t)) == 0 }, 5*time.Second, 10*time.Millisecond)
 	_, err = w.Stat(ctx, "t/k")

@@ -30,7 +30,7 @@ func TestTheREADMEIsTrue(t *testing.T) {
 	want := replace(t, string(raw), "<!-- settings -->\n", "<!-- /settings -->", settings(t))
 	want = replace(t, want, "```go\n", "```\n", code)
 	if *update {
-		require.NoError(t, os.WriteFile("../README.md", []byte(want), 0o644)) //nolint:gosec // a document
+		require.NoError(t, os.WriteFile("../README.md", []byte(want), 0o644)) // a document
 	}
 	got, err := os.ReadFile("../README.md")
 	require.NoError(t, err)

@@ -52,7 +52,7 @@ func statementsOf(t testing.TB, dir string) map[string]string {
 		files = append(files, f)
 	}
 	cfg := types.Config{Importer: noImports{}, Error: func(error) {}, IgnoreFuncBodies: true}
-	pkg, _ := cfg.Check(dir, fset, files, nil) //nolint:errcheck // imports are left out on purpose
+	pkg, _ := cfg.Check(dir, fset, files, nil) // imports are left out on purpose
 	out := map[string]string{}
 	if pkg == nil {
 		return out

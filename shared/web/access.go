@@ -208,7 +208,7 @@ func (x *exchange) fromService(ctx context.Context) error {
 
 // Headers that daprd sets on what it delivers.
 const (
-	headerAppToken  = "Dapr-Api-Token"     //nolint:gosec // the name of a header
+	headerAppToken  = "Dapr-Api-Token"     // the name of a header
 	headerCallerApp = "Dapr-Caller-App-Id" // on invocations only
 	gatewayApp      = "gateway"
 )

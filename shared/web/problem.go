@@ -149,14 +149,14 @@ func (x *exchange) writeProblem(p *Problem) {
 	if err != nil { // details that do not marshal: a programming error
 		x.router.log.Error("problem document", "error", err.Error(), "request_id", x.id)
 		p.extra = nil
-		b, _ = json.Marshal(p) //nolint:errcheck // plain strings always marshal
+		b, _ = json.Marshal(p) // plain strings always marshal
 	}
 	h := x.Header()
 	p.setHeaders(h)
 	h.Set("Content-Type", problemType)
 	h.Del("ETag")
 	x.WriteHeader(p.Status)
-	_, _ = x.Write(b) //nolint:errcheck // the client is gone; nobody is left to tell
+	_, _ = x.Write(b) // the client is gone; nobody is left to tell
 }
 
 // WriteError answers a request with the problem document of err: for handlers
@@ -173,10 +173,10 @@ func WriteError(w http.ResponseWriter, r *http.Request, requestID string, err er
 	b, merr := json.Marshal(p)
 	if merr != nil {
 		p.extra = nil
-		b, _ = json.Marshal(p) //nolint:errcheck // plain strings always marshal
+		b, _ = json.Marshal(p) // plain strings always marshal
 	}
 	p.setHeaders(w.Header())
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(b) //nolint:errcheck // the client is gone; nobody is left to tell
+	_, _ = w.Write(b) // the client is gone; nobody is left to tell
 }

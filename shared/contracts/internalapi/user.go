@@ -31,7 +31,7 @@ const (
 // not signed in.
 const (
 	// PathCredentialsVerify: CredentialsRequest → LoginReply.
-	PathCredentialsVerify = "/internal/credentials/verify" //nolint:gosec // G101: a path, no credential
+	PathCredentialsVerify = "/internal/credentials/verify" // a path, no credential
 	// PathUserSubject: GET → LoginSubject; 404 for who never was or was erased.
 	// Read at every refresh.
 	PathUserSubject = "/internal/users/{id}/subject"
@@ -69,7 +69,7 @@ const (
 	PathIDPDelete = "/internal/identity-providers/delete" // ActingOn → Done
 	PathIDPPublic = "/internal/identity-providers/public" // Empty → IDPPublicList: what a login page shows
 	// PathIDPSecret: GET → IDPSecret: what the code exchange needs.
-	PathIDPSecret  = "/internal/identity-providers/{id}/secret" //nolint:gosec // G101: a path, no credential
+	PathIDPSecret  = "/internal/identity-providers/{id}/secret" // a path, no credential
 	PathSSOResolve = "/internal/sso/resolve"                    // SSORequest → LoginReply
 
 	// PathSigningKeys: GET → SigningKeys; PUT SigningKeys replaces the set if

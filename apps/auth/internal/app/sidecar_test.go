@@ -140,7 +140,7 @@ func (p *process) awaitReady() {
 	p.t.Helper()
 	var last string
 	ok := func() bool {
-		res, err := http.Get(p.url + "/readyz") //nolint:noctx // bounded by Eventually
+		res, err := http.Get(p.url + "/readyz") // bounded by Eventually
 		if err != nil {
 			last = err.Error()
 			return false

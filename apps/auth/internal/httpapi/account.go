@@ -27,7 +27,7 @@ type linkInput struct {
 type resetInput struct {
 	Body struct {
 		Token    string `json:"token" minLength:"16" maxLength:"256" doc:"From the link in the mail"`
-		Password string `json:"password" minLength:"8" maxLength:"128"` //nolint:gosec // G117: what a reset is
+		Password string `json:"password" minLength:"8" maxLength:"128"` // what a reset is
 	}
 }
 
@@ -41,7 +41,7 @@ type changeInput struct {
 type acceptInput struct {
 	Body struct {
 		Token    string `json:"token" minLength:"16" maxLength:"256" doc:"From the link in the mail"`
-		Password string `json:"password" minLength:"8" maxLength:"128"` //nolint:gosec // G117: what accepting is
+		Password string `json:"password" minLength:"8" maxLength:"128"` // what accepting is
 		Name     string `json:"name,omitempty" maxLength:"200"`
 		Locale   string `json:"locale,omitempty" maxLength:"35"`
 		TimeZone string `json:"time_zone,omitempty" maxLength:"64"`
@@ -106,7 +106,7 @@ type codeInput struct {
 
 type proofInput struct {
 	Body struct {
-		Password string `json:"password,omitempty" maxLength:"128" doc:"The password, or a code"` //nolint:gosec // G117: a proof
+		Password string `json:"password,omitempty" maxLength:"128" doc:"The password, or a code"` // a proof
 		Code     string `json:"code,omitempty" maxLength:"32"`
 	}
 }

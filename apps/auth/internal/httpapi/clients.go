@@ -23,7 +23,7 @@ type clientBody struct {
 	CreatedBy   uuid.UUID                      `json:"created_by"`
 	CreatedAt   time.Time                      `json:"created_at"`
 	LastUsedAt  *time.Time                     `json:"last_used_at,omitempty"`
-	Secret      string                         `json:"client_secret,omitempty" doc:"Shown once, when it is made"` //nolint:gosec // G117: what creating answers
+	Secret      string                         `json:"client_secret,omitempty" doc:"Shown once, when it is made"` // what creating answers
 }
 
 func showClient(c internalapi.Client) clientBody {

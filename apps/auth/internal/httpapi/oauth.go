@@ -57,10 +57,10 @@ func challenged(w http.ResponseWriter, err error) error {
 
 // grantBody is the answer of RFC 6749.
 type grantBody struct {
-	AccessToken  string `json:"access_token"` //nolint:gosec // G117: what the endpoint answers
+	AccessToken  string `json:"access_token"` // what the endpoint answers
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int    `json:"expires_in"`
-	RefreshToken string `json:"refresh_token,omitempty"` //nolint:gosec // G117: as above
+	RefreshToken string `json:"refresh_token,omitempty"` // as above
 	Scope        string `json:"scope,omitempty"`
 }
 

@@ -56,7 +56,7 @@ type createProviderInput struct {
 		Name           string    `json:"name" minLength:"1" maxLength:"200"`
 		Issuer         string    `json:"issuer" minLength:"8" maxLength:"500"`
 		ClientID       string    `json:"client_id" minLength:"1" maxLength:"500"`
-		ClientSecret   string    `json:"client_secret,omitempty" maxLength:"1000"` //nolint:gosec // G117: what a provider needs
+		ClientSecret   string    `json:"client_secret,omitempty" maxLength:"1000"` // what a provider needs
 		Scopes         []string  `json:"scopes,omitempty" maxItems:"20"`
 		Enabled        bool      `json:"enabled,omitempty"`
 		CreateUsers    bool      `json:"create_users,omitempty"`

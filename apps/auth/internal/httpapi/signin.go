@@ -17,7 +17,7 @@ import (
 type loginInput struct {
 	Body struct {
 		Email       string `json:"email" minLength:"3" maxLength:"254"`
-		Password    string `json:"password" minLength:"1" maxLength:"128"` //nolint:gosec // G117: what a login is
+		Password    string `json:"password" minLength:"1" maxLength:"128"` // what a login is
 		DeviceName  string `json:"device_name,omitempty" maxLength:"100" doc:"How the session is shown in the list of sessions"`
 		DeviceToken string `json:"device_token,omitempty" maxLength:"128" doc:"What an earlier login on this device answered: others' failed guesses then do not slow it down"`
 		Cookie      bool   `json:"cookie,omitempty" doc:"Give the refresh token as an HttpOnly cookie"`
@@ -40,10 +40,10 @@ type refreshInput struct {
 
 // tokensBody is the answer to a sign-in: tokens, or a challenge.
 type tokensBody struct {
-	AccessToken       string     `json:"access_token,omitempty"` //nolint:gosec // G117: what a login answers
+	AccessToken       string     `json:"access_token,omitempty"` // what a login answers
 	TokenType         string     `json:"token_type,omitempty" enum:"Bearer"`
 	ExpiresIn         int        `json:"expires_in,omitempty" doc:"Seconds until the access token expires"`
-	RefreshToken      string     `json:"refresh_token,omitempty" doc:"Absent when it is in the cookie"` //nolint:gosec // G117: as above
+	RefreshToken      string     `json:"refresh_token,omitempty" doc:"Absent when it is in the cookie"` // as above
 	RefreshExpiresAt  *time.Time `json:"refresh_expires_at,omitempty" doc:"When the session ends, however often it is refreshed"`
 	SessionID         *uuid.UUID `json:"session_id,omitempty"`
 	UserID            *uuid.UUID `json:"user_id,omitempty"`

@@ -91,7 +91,7 @@ func (b *Book[T]) read(ctx context.Context, key string) (value *T, etag string, 
 	if json.Unmarshal(e.Value, &m) != nil || m.Gone || json.Unmarshal(e.Value, v) != nil {
 		// A value that nobody can read is as good as lost; the next write
 		// replaces it.
-		return nil, e.ETag, nil
+		return nil, e.ETag, nil //nolint:nilerr // see above
 	}
 	if end := b.ends(v); !end.IsZero() && !b.now().Before(end) {
 		return nil, e.ETag, nil
@@ -186,7 +186,7 @@ func pause(ctx context.Context, try int) error {
 		return nil
 	}
 	limit := min(int64(60*time.Millisecond), int64(time.Millisecond)<<min(try, 6))
-	t := time.NewTimer(time.Duration(rand.Int64N(limit))) //nolint:gosec // G404: jitter, no secret
+	t := time.NewTimer(time.Duration(rand.Int64N(limit))) // jitter, no secret
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

@@ -3,7 +3,6 @@ package session_test
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -433,5 +432,5 @@ func TestErrorsOfAStoreComeThrough(t *testing.T) {
 	require.True(t, apperr.IsKind(err, apperr.KindUnavailable))
 	_, err = w.sessions.Good(t.Context(), ada.UserID, uuid.New(), 1)
 	require.Error(t, err, "not knowing is not a no")
-	require.False(t, errors.Is(err, record.ErrConflict))
+	require.NotErrorIs(t, err, record.ErrConflict)
 }

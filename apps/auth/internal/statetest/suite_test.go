@@ -2,7 +2,6 @@ package statetest_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -142,5 +141,5 @@ func takes(t *testing.T, store record.Store, key string) {
 	}
 	require.Equal(t, 1, taken)
 	err := books[1].Create(t.Context(), key, &counter{N: 8, Ends: time.Now().Add(time.Minute)})
-	require.True(t, errors.Is(err, record.ErrConflict), "what was taken does not come back under its key")
+	require.ErrorIs(t, err, record.ErrConflict, "what was taken does not come back under its key")
 }

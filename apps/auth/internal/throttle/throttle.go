@@ -202,7 +202,7 @@ const deviceBytes = 16 + 8 + 32
 func (t *Throttle) DeviceToken(login string, id uuid.UUID) string {
 	b := make([]byte, 0, deviceBytes)
 	b = append(b, id[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(t.now().Unix())) //nolint:gosec // G115: after 1970
+	b = binary.BigEndian.AppendUint64(b, uint64(t.now().Unix())) // after 1970
 	b = append(b, t.deviceMAC(b, t.hash(Normalize(login)))...)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
@@ -223,7 +223,7 @@ func (t *Throttle) device(token, name string) (uuid.UUID, bool) {
 	if !hmac.Equal(b[24:], t.deviceMAC(b[:24], name)) {
 		return uuid.Nil, false
 	}
-	made := time.Unix(int64(binary.BigEndian.Uint64(b[16:24])), 0) //nolint:gosec // G115: under our MAC
+	made := time.Unix(int64(binary.BigEndian.Uint64(b[16:24])), 0) // under our MAC
 	if t.now().Sub(made) >= t.life {
 		return uuid.Nil, false
 	}

@@ -163,8 +163,10 @@ func TestAnOlderReportNeverOverwrites(t *testing.T) {
 	w.enroll(w.student, c)
 	body := func(points contract.Hundredths) internalapi.ProgressReport {
 		now, possible := w.clock.Now(), contract.Hundredths(10000)
-		return internalapi.ProgressReport{UserID: w.student.UserID, CourseID: c.ID, ResourceID: test.ResourceID,
-			Grade: &internalapi.GradeSection{Score: &points, Possible: &possible, GradedAt: &now}}
+		return internalapi.ProgressReport{
+			UserID: w.student.UserID, CourseID: c.ID, ResourceID: test.ResourceID,
+			Grade: &internalapi.GradeSection{Score: &points, Possible: &possible, GradedAt: &now},
+		}
 	}
 	callAt[internalapi.ProgressReply](w, internalapi.CallProgressReport, "assignment", "k", 2, body(6000))
 	callAt[internalapi.ProgressReply](w, internalapi.CallProgressReport, "assignment", "k", 1, body(8000))

@@ -30,7 +30,7 @@ func TestTheREADMEIsTrue(t *testing.T) {
 		want = replace(t, want, section, table)
 	}
 	if *update {
-		require.NoError(t, os.WriteFile(readme, []byte(want), 0o644)) //nolint:gosec // a document
+		require.NoError(t, os.WriteFile(readme, []byte(want), 0o644)) // a document
 	}
 	got, err := os.ReadFile(readme)
 	require.NoError(t, err)
@@ -97,7 +97,7 @@ func TestEveryEventIsEmitted(t *testing.T) {
 	require.NoError(t, err)
 	var source strings.Builder
 	for _, f := range files {
-		raw, err := os.ReadFile(f) //nolint:gosec // our own sources
+		raw, err := os.ReadFile(f) // our own sources
 		require.NoError(t, err)
 		source.Write(raw)
 	}

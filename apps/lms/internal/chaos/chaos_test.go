@@ -11,8 +11,10 @@ import (
 // A clean history with one of each outcome.
 func clean() ([]chaos.Command, []chaos.Seen, []chaos.Seen) {
 	history := []chaos.Command{
-		{Key: "a", Outcome: chaos.Acknowledged, ID: "1"}, {Key: "b", Outcome: chaos.Acknowledged, ID: "2"},
-		{Key: "c", Outcome: chaos.Unanswered}, {Key: "d", Outcome: chaos.Unanswered},
+		{Key: "a", Outcome: chaos.Acknowledged, ID: "1"},
+		{Key: "b", Outcome: chaos.Acknowledged, ID: "2"},
+		{Key: "c", Outcome: chaos.Unanswered},
+		{Key: "d", Outcome: chaos.Unanswered},
 	}
 	there := []chaos.Seen{{Key: "a", ID: "1"}, {Key: "b", ID: "2"}, {Key: "c", ID: "3"}}
 	return history, there, append([]chaos.Seen{}, there...)

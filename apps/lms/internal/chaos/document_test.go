@@ -214,7 +214,8 @@ func (r route) needs(header string) bool {
 	return slices.ContainsFunc(r.Parameters, func(p struct {
 		Name, In string
 		Schema   schema
-	}) bool {
+	},
+	) bool {
 		return p.In == "header" && p.Name == header
 	})
 }

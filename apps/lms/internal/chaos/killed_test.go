@@ -83,8 +83,8 @@ func (s *school) killedUnderLoad(t *testing.T, scenario, kind string, people []s
 
 	// The judge sees what is missing: one event withheld, one line of a roster twice.
 	state, told := l.read(t, since)
-	require.Equal(t, 1, len(chaos.Judge(l.history, state, told[1:]).Lost), "a planted loss is found")
-	require.Equal(t, 1, len(chaos.Judge(l.history, append(state, state[0]), told).Doubled), "a planted double is found")
+	require.Len(t, chaos.Judge(l.history, state, told[1:]).Lost, 1, "a planted loss is found")
+	require.Len(t, chaos.Judge(l.history, append(state, state[0]), told).Doubled, 1, "a planted double is found")
 }
 
 // enrollments is a load of enrollments: each person into each course, each asked

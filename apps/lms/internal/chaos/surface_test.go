@@ -189,8 +189,15 @@ func (s *school) steering(t *testing.T) {
 	}
 	bearer := "Authorization: Bearer " + s.Admin.Token
 	headers := [][]string{
-		{}, {bearer}, {bearer, "dapr-app-id: user"}, {"dapr-app-id: user"}, {"Dapr-App-Id: user", "dapr-api-token: x"}, {basic("dapr-app-id", "user")}, {bearer, "dapr-caller-app-id: auth"},
-		{bearer, "X-Original-URL: /internal/authz/snapshot", "X-Rewrite-URL: /internal/authz/snapshot"}, {bearer, "X-HTTP-Method-Override: GET", "Connection: dapr-app-id", "dapr-app-id: user"},
+		{},
+		{bearer},
+		{bearer, "dapr-app-id: user"},
+		{"dapr-app-id: user"},
+		{"Dapr-App-Id: user", "dapr-api-token: x"},
+		{basic("dapr-app-id", "user")},
+		{bearer, "dapr-caller-app-id: auth"},
+		{bearer, "X-Original-URL: /internal/authz/snapshot", "X-Rewrite-URL: /internal/authz/snapshot"},
+		{bearer, "X-HTTP-Method-Override: GET", "Connection: dapr-app-id", "dapr-app-id: user"},
 	}
 	sent, reached := 0, 0
 	note := func(what string, status int, body string) {

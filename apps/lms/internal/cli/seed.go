@@ -99,7 +99,7 @@ func (b *bars) step(what string, done, total int64) {
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(what), progressbar.OptionThrottle(200*time.Millisecond),
 			progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(true))
 	}
-	if int64(b.bar.State().CurrentNum) < done {
+	if b.bar.State().CurrentNum < done {
 		_ = b.bar.Set64(done) // a terminal that is gone cannot be told so
 	}
 }

@@ -24,7 +24,6 @@ func (a *API) personRoutes(r *web.Router) {
 	web.Register(r, op(http.MethodGet, base+"/me/data-requests", "list-my-data-requests", "List exports and erasures of my data", web.SignedIn()), a.listMyRequests)
 	web.Register(r, op(http.MethodGet, user+"/data-requests", "list-data-requests", "List exports and erasures of a person's data", web.Needs(authz.UserErase)), a.listRequests)
 	web.Register(r, op(http.MethodGet, base+"/me/data-requests/{id}/download", "download-my-data", "Where the file of an export can be fetched, for a short while", web.SignedIn()), a.downloadExport)
-
 }
 
 type mergeInput struct {

@@ -20,8 +20,10 @@ func TestCreateUser(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	admin := w.as(w.root)
-	b := body{"email": "ada@example.org", "given_name": "Ada", "family_name": "Lovelace", "org_unit_id": w.tenant, "invite": true,
-		"external_ids": []body{{"source": "sis", "id": "7"}}, "attributes": body{"org.cost_centre": "12"}}
+	b := body{
+		"email": "ada@example.org", "given_name": "Ada", "family_name": "Lovelace", "org_unit_id": w.tenant, "invite": true,
+		"external_ids": []body{{"source": "sis", "id": "7"}}, "attributes": body{"org.cost_centre": "12"},
+	}
 	keyed := admin.With("Idempotency-Key", "one")
 	first := keyed.POST("/api/v1/users", b).Expect(http.StatusCreated)
 	u := read[httpapi.User](first)

@@ -270,7 +270,7 @@ func (im *Importer) makeOrg(ctx context.Context, tx Tx, policy *authz.Policy, ex
 			return Outcome{}, err
 		}
 		if err != nil || p.DeletedAt != nil {
-			return Outcome{Status: "failed", Code: "parentSourcedId:not_found", Message: "The parent is not known."}, nil
+			return Outcome{Status: "failed", Code: "parentSourcedId:not_found", Message: "The parent is not known."}, nil //nolint:nilerr // the row is told what is wrong
 		}
 		parent = p
 	}

@@ -41,7 +41,7 @@ func TestAGrantIsHeldOnceAlsoWhenGivenTwelveTimesAtOnce(t *testing.T) {
 	w.do(func(ctx context.Context, tx identity.Tx) error {
 		grants, err := tx.GrantsOf(ctx, ada.ID)
 		require.Len(t, grants, 2)
-		require.Equal(t, scopes, []authz.Scope{grants[0].Scope, grants[1].Scope})
+		require.Equal(t, []authz.Scope{grants[0].Scope, grants[1].Scope}, scopes)
 		require.NotEmpty(t, grants[0].RoleName)
 		return err
 	})

@@ -113,7 +113,7 @@ func Start(t testing.TB, o Options) Sidecar {
 	if o.AppPort != "" {
 		args = append(args, "--app-port", o.AppPort, "--app-protocol", "http")
 	}
-	cmd := exec.Command(path, args...) //nolint:gosec // G204: the sidecar under test
+	cmd := exec.CommandContext(t.Context(), path, args...)
 	var out output
 	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &out, &out
 	cmd.Env = append(os.Environ(), "DAPR_HOST_IP=127.0.0.1", "DAPR_API_TOKEN="+APIToken, "APP_API_TOKEN="+AppToken)
