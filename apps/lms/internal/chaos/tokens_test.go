@@ -157,7 +157,7 @@ func (s *school) endings(t *testing.T) {
 func b64(v any) string {
 	raw, ok := v.([]byte)
 	if !ok {
-		raw, _ = json.Marshal(v) //nolint:errcheck // maps of strings
+		raw, _ = json.Marshal(v) // maps of strings
 	}
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
