@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,7 +46,7 @@ select id, handler, event_id, event, payload, code, reason, created_at, attempts
 
 func (in *Inbox) bury(ctx context.Context, handler string, e Event, cause error) error {
 	id := e.ID
-	return in.insertDead(ctx, handler, &id, e.raw, "", cause)
+	return in.insertDead(ctx, handler, &id, bytes.ToValidUTF8(e.raw, []byte("\uFFFD")), "", cause)
 }
 
 func (in *Inbox) insertDead(ctx context.Context, handler string, eventID *uuid.UUID, event []byte, payload string, cause error) error {
@@ -60,9 +61,11 @@ func (in *Inbox) insertDead(ctx context.Context, handler string, eventID *uuid.U
 }
 
 // buryUnreadable keeps what is not a CloudEvent of ours; losing it would hide
-// a broken producer.
+// a broken producer. It is known by its bytes, since a batch that is delivered
+// again brings it again.
 func (in *Inbox) buryUnreadable(ctx context.Context, raw []byte, cause error) string {
-	if err := in.insertDead(ctx, "unreadable", nil, nil, pg.Text(string(raw), 64<<10), cause); err != nil {
+	id := uuid.NewSHA1(uuid.NameSpaceOID, raw)
+	if err := in.insertDead(ctx, "unreadable", &id, nil, pg.Text(string(raw), 64<<10), cause); err != nil {
 		return retry
 	}
 	return success

@@ -425,5 +425,5 @@ func TestSubscriptionsAreInBulk(t *testing.T) {
 	w := httptest.NewRecorder()
 	f.h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/dapr/subscribe", nil))
 	require.JSONEq(t, `[{"pubsubname":"events-course","topic":"course.events","route":"/events/course.events",
-	  "bulkSubscribe":{"enabled":true,"maxMessagesCount":200,"maxAwaitDurationMs":20}}]`, w.Body.String())
+	  "bulkSubscribe":{"enabled":true,"maxMessagesCount":200,"maxAwaitDurationMs":20},"metadata":{"rawPayload":"true"}}]`, w.Body.String())
 }

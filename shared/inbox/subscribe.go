@@ -27,6 +27,10 @@ type subscription struct {
 	Topic         string         `json:"topic"`
 	Route         string         `json:"route"`
 	BulkSubscribe *bulkSubscribe `json:"bulkSubscribe,omitempty"`
+	// Metadata asks for the bytes as they are. daprd parses events itself
+	// otherwise, and repeats for ever the whole batch of one that it cannot read:
+	// nothing behind it is delivered, and no dead letter says why.
+	Metadata map[string]string `json:"metadata"`
 }
 
 type bulkSubscribe struct {
@@ -53,6 +57,7 @@ func (in *Inbox) subscriptions(w http.ResponseWriter, _ *http.Request) {
 		subs = append(subs, subscription{
 			PubsubName: "events-" + producer, Topic: topic, Route: routeOf(topic),
 			BulkSubscribe: &bulkSubscribe{Enabled: true, MaxMessagesCount: maxBulk, MaxAwaitDurationMs: maxBulkWaitMs},
+			Metadata:      map[string]string{"rawPayload": "true"},
 		})
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -91,7 +96,7 @@ func (in *Inbox) deliver(w http.ResponseWriter, r *http.Request) {
 		in.deliverBulk(ctx, w, bulk.Entries)
 		return
 	}
-	status := in.receive(ctx, []json.RawMessage{body})[0]
+	status := in.receive(ctx, []json.RawMessage{unpack(body)})[0]
 	writeStatus(w, map[string]string{"status": status})
 }
 
@@ -107,17 +112,28 @@ func (in *Inbox) deliverBulk(ctx context.Context, w http.ResponseWriter, entries
 	writeStatus(w, map[string]any{"statuses": statuses})
 }
 
-// unwrap: an entry's event is JSON, or base64 in a string where the broker
-// lost the content type.
+// unwrap: an entry's event is its bytes in base64, or JSON from a component that
+// was subscribed without rawPayload.
 func unwrap(raw json.RawMessage) json.RawMessage {
 	var s string
 	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
 		return raw
 	}
-	if b, err := base64.StdEncoding.DecodeString(s); err == nil && len(b) > 0 && b[0] == '{' {
+	if b, err := base64.StdEncoding.DecodeString(s); err == nil && len(b) > 0 {
 		return b
 	}
 	return json.RawMessage(s)
+}
+
+// unpack takes a single raw event out of the envelope that daprd puts around it.
+func unpack(body []byte) json.RawMessage {
+	var envelope struct {
+		Data []byte `json:"data_base64"`
+	}
+	if err := json.Unmarshal(body, &envelope); err == nil && len(envelope.Data) > 0 {
+		return envelope.Data
+	}
+	return body
 }
 
 const (
