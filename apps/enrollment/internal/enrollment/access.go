@@ -96,14 +96,12 @@ func (s *Service) Access(ctx context.Context, ask Ask) (v Verdict, err error) {
 		return v, err
 	}
 	err = s.withCourse(ctx, ask.CourseID, func(doubt func(error) error) error {
-		return s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
-			c, role, err := tx.Course(ctx, ask.CourseID, ask.UserID)
-			if err != nil {
-				return doubt(err)
-			}
-			v, err = s.verdict(ctx, tx, policy, perm, ask, c, role)
-			return err
-		})
+		look, err := s.Store.Look(ctx, work.AllTenants(), ask.CourseID, ask.UserID)
+		if err != nil {
+			return doubt(err)
+		}
+		v, err = s.verdict(ctx, policy, perm, ask, look)
+		return err
 	})
 	if apperr.IsKind(err, apperr.KindNotFound) {
 		return Verdict{Code: DeniedUnknown}, nil
@@ -111,22 +109,17 @@ func (s *Service) Access(ctx context.Context, ask Ask) (v Verdict, err error) {
 	return v, err
 }
 
-func (s *Service) verdict(ctx context.Context, tx Tx, policy *authz.Policy, perm authz.Permission, ask Ask, c Course, role string) (Verdict, error) {
+func (s *Service) verdict(ctx context.Context, policy *authz.Policy, perm authz.Permission, ask Ask, look Look) (Verdict, error) {
+	c, role := look.Course, look.Role
 	v := Verdict{TenantID: c.TenantID, OrgUnitID: c.OrgUnitID}
 	who := authz.Principal{UserID: ask.UserID, Grants: ask.Grants, Limited: ask.Limited}
-	person, err := tx.Person(ctx, ask.UserID)
-	if err != nil {
-		return v, err
-	}
-	if c.Deleted {
+	switch {
+	case c.Deleted:
 		v.Code = DeniedUnknown
 		return v, nil
-	}
-	if person != nil && person.Status != PersonActive {
+	case look.Person != nil && look.Person.Status != PersonActive:
 		v.Code = DeniedInactive
 		return v, nil
-	}
-	switch {
 	case role != "" && policy.AllowsInCourse(authz.Principal{UserID: ask.UserID, Limited: ask.Limited}, perm, c.OrgUnitID, role):
 		v.Allowed, v.As, v.Role = true, AsStaff, role
 		return v, nil
@@ -134,42 +127,36 @@ func (s *Service) verdict(ctx context.Context, tx Tx, policy *authz.Policy, perm
 		v.Allowed, v.As = true, AsAdmin
 		return v, nil
 	case ask.Action == Grade || ask.Action == Teach:
-		v.Code = DeniedUnknown
 		if role != "" || policy.Allows(who, authz.CourseRead, c.OrgUnitID) {
 			v.Code = DeniedForbidden
 			return v, nil
 		}
 	}
-	return s.learnerVerdict(ctx, tx, ask, c, v)
-}
-
-func (s *Service) learnerVerdict(ctx context.Context, tx Tx, ask Ask, c Course, v Verdict) (Verdict, error) {
-	l, err := tx.Learner(ctx, ask.CourseID, ask.UserID)
-	if apperr.IsKind(err, apperr.KindNotFound) || err == nil && !c.Readable() {
+	if look.Learner == nil || !c.Readable() {
 		v.Code = DeniedUnknown
 		return v, nil
 	}
-	if err != nil {
-		return v, err
-	}
+	return s.learnerVerdict(ctx, ask, *look.Learner, v)
+}
+
+func (s *Service) learnerVerdict(ctx context.Context, ask Ask, l Learner, v Verdict) (Verdict, error) {
 	now := s.Now()
-	e := l.Enrollment
+	e, c := l.Enrollment, l.Course
 	v.As, v.EnrollmentID, v.State = AsLearner, &e.ID, e.Effective(c, now)
 	v.Since, v.Until = e.ActivatedAt, e.Until(c)
-	v.ReadOnly = v.State == Upcoming || v.State == Concluded || c.Status != "published"
+	member := v.State.Learning() || v.State == Upcoming || v.State == Concluded
+	v.ReadOnly = member && (!v.State.Learning() || !c.Published())
 	switch {
 	case ask.Action == Grade || ask.Action == Teach:
 		v.Code = DeniedForbidden
 	case v.State == Suspended:
 		v.Code = DeniedSuspended
-	case !v.State.Learning() && !v.ReadOnly:
+	case !member:
 		v.Code = DeniedNotActive
-	case v.State != Upcoming && v.State != Concluded && !v.State.Learning():
-		v.Code = DeniedNotActive // archived, and not a member
 	case ask.Action == Submit && v.ReadOnly:
 		v.Code = DeniedReadOnly
 	case ask.ItemID != nil || ask.ResourceID != nil:
-		return s.itemVerdict(ctx, tx, ask, l, v, now)
+		return s.itemVerdict(ctx, ask, l, v, now)
 	default:
 		v.Allowed = true
 	}
@@ -177,8 +164,8 @@ func (s *Service) learnerVerdict(ctx context.Context, tx Tx, ask Ask, c Course, 
 }
 
 // itemVerdict: of several places of a resource one that is open suffices.
-func (s *Service) itemVerdict(ctx context.Context, tx Tx, ask Ask, l Learner, v Verdict, now time.Time) (Verdict, error) {
-	view, err := s.view(ctx, tx, &l, now)
+func (s *Service) itemVerdict(ctx context.Context, ask Ask, l Learner, v Verdict, now time.Time) (Verdict, error) {
+	view, err := s.viewOf(ctx, work.AllTenants(), &l, now)
 	if err != nil {
 		return v, err
 	}

@@ -3,6 +3,7 @@ package enrollment
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/google/uuid"
@@ -40,8 +41,12 @@ func NewCurricula(limit int) *Curricula {
 // empty is the curriculum of a course of which none is known yet.
 var empty = progress.Empty() //nolint:gochecknoglobals // immutable
 
+// errNotAtHand: without a transaction only what is in memory can be given.
+var errNotAtHand = errors.New("the curriculum is not in memory")
+
 // Get gives a version of a course's curriculum; seq 0 is the empty one. A version
-// that was pruned is nil: nobody's progress was made under it.
+// that was pruned is nil: nobody's progress was made under it. tx may be nil where
+// the caller falls back to a transaction.
 func (c *Curricula) Get(ctx context.Context, tx CourseTx, course uuid.UUID, seq int64) (*progress.Curriculum, error) {
 	if seq == 0 {
 		return empty, nil
@@ -49,6 +54,9 @@ func (c *Curricula) Get(ctx context.Context, tx CourseTx, course uuid.UUID, seq 
 	key := curriculumKey{course, seq}
 	if kept := c.lookup(key); kept != nil {
 		return kept, nil
+	}
+	if tx == nil {
+		return nil, errNotAtHand
 	}
 	doc, err := tx.Curriculum(ctx, course, seq)
 	if apperr.IsKind(err, apperr.KindNotFound) {

@@ -2,6 +2,7 @@ package enrollment
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,10 +54,7 @@ func (s *Service) Mine(ctx context.Context, actor authz.Principal, f MineFilter,
 		reach := policy.Reach(actor, authz.EnrollmentRead)
 		f.Reach, f.Viewer = &reach, actor.UserID
 	}
-	err = s.Store.Read(ctx, scopeOf(actor), func(ctx context.Context, tx Tx) error {
-		out, err = tx.Mine(ctx, f, p)
-		return err
-	})
+	out, err = s.Store.Mine(ctx, scopeOf(actor), f, p)
 	if err != nil || f.Reach == nil {
 		return out, err
 	}
@@ -91,17 +89,19 @@ type NextItem struct {
 func (s *Service) NextItems(ctx context.Context, actor authz.Principal, list []Listed) (map[uuid.UUID]NextItem, error) {
 	out := map[uuid.UUID]NextItem{}
 	now := s.Now()
+	var rest []Listed // what the database must be asked for
+	for _, l := range list {
+		if l.State.Learning() && (l.stale(now) || s.addNext(ctx, nil, l, now, out) != nil) {
+			rest = append(rest, l)
+		}
+	}
+	if len(rest) == 0 {
+		return out, nil
+	}
 	err := s.Store.Read(ctx, scopeOf(actor), func(ctx context.Context, tx Tx) error {
-		for _, l := range list {
-			if !l.State.Learning() {
-				continue
-			}
-			next, err := s.nextItem(ctx, tx, l, now)
-			if err != nil {
+		for _, l := range rest {
+			if err := s.addNext(ctx, tx, l, now, out); err != nil {
 				return err
-			}
-			if next != nil {
-				out[l.ID] = *next
 			}
 		}
 		return nil
@@ -109,9 +109,21 @@ func (s *Service) NextItems(ctx context.Context, actor authz.Principal, list []L
 	return out, err
 }
 
+func (s *Service) addNext(ctx context.Context, tx Tx, l Listed, now time.Time, out map[uuid.UUID]NextItem) error {
+	next, err := s.nextItem(ctx, tx, l, now)
+	if err == nil && next != nil {
+		out[l.ID] = *next
+	}
+	return err
+}
+
+// stale says that the stored next item may not be the next one any more.
+func (l Listed) stale(now time.Time) bool {
+	return l.CurriculumSeq != l.Course.CurriculumSeq || l.NextChangeAt != nil && !now.Before(*l.NextChangeAt)
+}
+
 func (s *Service) nextItem(ctx context.Context, tx Tx, l Listed, now time.Time) (*NextItem, error) {
-	stale := l.CurriculumSeq != l.Course.CurriculumSeq || l.NextChangeAt != nil && !now.Before(*l.NextChangeAt)
-	if stale {
+	if l.stale(now) {
 		learner, err := tx.Learner(ctx, l.CourseID, l.UserID)
 		if err != nil {
 			return nil, err
@@ -146,30 +158,25 @@ type Progress struct {
 	Course     Course
 	Effective  State
 	View       progress.View
-	// Curriculum is the version that it was judged under.
-	Curriculum int64
 	Facts      map[uuid.UUID]progress.Facts
 }
 
 // MyProgress is the caller's progress in a course: what was acknowledged before
 // is in it.
 func (s *Service) MyProgress(ctx context.Context, actor authz.Principal, course uuid.UUID) (out Progress, err error) {
-	err = s.Store.Read(ctx, scopeOf(actor), func(ctx context.Context, tx Tx) error {
-		l, err := tx.Learner(ctx, course, actor.UserID)
-		if err != nil {
-			return err
-		}
-		if !l.Course.Readable() {
-			return apperr.NotFound("course")
-		}
-		out, err = s.progressOf(ctx, tx, l)
-		return err
-	})
-	return out, err
+	look, err := s.Store.Look(ctx, scopeOf(actor), course, actor.UserID)
+	if err != nil {
+		return out, err
+	}
+	if look.Learner == nil || !look.Course.Readable() {
+		return out, apperr.NotFound("course")
+	}
+	return s.progressOf(ctx, scopeOf(actor), *look.Learner)
 }
 
 // ProgressOf is the progress of an enrollment, for the person and for staff.
 func (s *Service) ProgressOf(ctx context.Context, actor authz.Principal, id uuid.UUID) (out Progress, err error) {
+	var l Learner
 	err = s.Store.Read(ctx, scopeOf(actor), func(ctx context.Context, tx Tx) error {
 		listed, err := tx.Get(ctx, id, actor.UserID)
 		if err != nil {
@@ -180,26 +187,38 @@ func (s *Service) ProgressOf(ctx context.Context, actor authz.Principal, id uuid
 				return apperr.NotFound("enrollment").With(err)
 			}
 		}
-		l, err := tx.Learner(ctx, listed.CourseID, listed.UserID)
-		if err != nil {
-			return err
-		}
-		out, err = s.progressOf(ctx, tx, l)
+		l, err = tx.Learner(ctx, listed.CourseID, listed.UserID)
 		return err
 	})
-	return out, err
+	if err != nil {
+		return out, err
+	}
+	return s.progressOf(ctx, scopeOf(actor), l)
 }
 
-func (s *Service) progressOf(ctx context.Context, tx Tx, l Learner) (Progress, error) {
+func (s *Service) progressOf(ctx context.Context, sc work.Scope, l Learner) (Progress, error) {
 	now := s.Now()
-	v, err := s.view(ctx, tx, &l, now)
+	v, err := s.viewOf(ctx, sc, &l, now)
 	if err != nil {
 		return Progress{}, err
 	}
 	return Progress{
 		Enrollment: l.Enrollment, Course: l.Course, Effective: l.Enrollment.Effective(l.Course, now),
-		View: v, Curriculum: l.Course.CurriculumSeq, Facts: l.Record.Facts,
+		View: v, Facts: l.Record.Facts,
 	}, nil
+}
+
+// viewOf is view, which needs the database only where a version of the curriculum
+// is not at hand.
+func (s *Service) viewOf(ctx context.Context, sc work.Scope, l *Learner, now time.Time) (v progress.View, err error) {
+	if v, err = s.view(ctx, nil, l, now); !errors.Is(err, errNotAtHand) {
+		return v, err
+	}
+	err = s.Store.Read(ctx, sc, func(ctx context.Context, tx Tx) error {
+		v, err = s.view(ctx, tx, l, now)
+		return err
+	})
+	return v, err
 }
 
 // Roster is a course's enrollments, for staff.

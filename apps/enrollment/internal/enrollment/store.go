@@ -17,6 +17,18 @@ import (
 type Store interface {
 	InTx(ctx context.Context, sc work.Scope, fn func(context.Context, Tx) error) error
 	Read(ctx context.Context, sc work.Scope, fn func(context.Context, Tx) error) error
+	// Look and Mine are what is read most: each is one round trip.
+	Look(ctx context.Context, sc work.Scope, course, user uuid.UUID) (Look, error)
+	Mine(ctx context.Context, sc work.Scope, f MineFilter, p page.Request) (page.Page[Listed], error)
+}
+
+// Look is a course as one person stands to it.
+type Look struct {
+	Course Course
+	Role   string // in the staff, "" for none
+	Person *Person
+	// Learner is nil for who has no enrollment.
+	Learner *Learner
 }
 
 // Tx is what a transaction can do: the kit's verbs and this service's rows.
@@ -90,7 +102,7 @@ type Waiter struct {
 type LearningTx interface {
 	// LockLearner locks a person's enrollment and reads the record of progress.
 	LockLearner(ctx context.Context, course, user uuid.UUID) (Learner, error)
-	// Learner reads the same without a lock.
+	// Learner reads the same without a lock; see also Store.Look.
 	Learner(ctx context.Context, course, user uuid.UUID) (Learner, error)
 	// LockLearners does so for many enrollments at once, in the order of their ids.
 	LockLearners(ctx context.Context, ids []uuid.UUID) ([]Learner, error)

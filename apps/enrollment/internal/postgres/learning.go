@@ -9,6 +9,7 @@ import (
 	"lms/apps/enrollment/internal/enrollment"
 	"lms/shared/apperr"
 	"lms/shared/pg"
+	"lms/shared/work"
 )
 
 const (
@@ -21,7 +22,11 @@ m.updated_at`
 
 	enrollmentSQL    = `select` + enrollmentColumns + ` from enrollments e where e.course_id = $1 and e.user_id = $2`
 	learnerCourseSQL = `
-select coalesce(p.status, ''),` + courseColumns + ` from courses c left join people p on p.user_id = $2 where c.id = $1`
+select coalesce(p.status, ''), coalesce(s.role, ''),` + courseColumns + `
+from courses c
+left join course_staff s on s.course_id = c.id and s.user_id = $2 and s.active
+left join people p on p.user_id = $2
+where c.id = $1`
 	learnerSubjectsSQL = `
 select` + subjectColumns + ` from item_progress i
 where i.enrollment_id = (select e.id from enrollments e where e.course_id = $1 and e.user_id = $2)`
@@ -55,30 +60,60 @@ func (t tx) Learner(ctx context.Context, course, user uuid.UUID) (enrollment.Lea
 }
 
 func (t tx) learner(ctx context.Context, first string, course, user uuid.UUID) (enrollment.Learner, error) {
+	var trip trip
+	read := learnerTrip(&trip, first, course, user)
+	if err := trip.send(ctx, t); err != nil {
+		return enrollment.Learner{}, err
+	}
+	look, known := read()
+	if !known || look.Learner == nil {
+		return enrollment.Learner{}, apperr.NotFound("enrollment")
+	}
+	return *look.Learner, nil
+}
+
+// learnerTrip adds what is read of a person in a course; what it returns gives the
+// answer after the trip, and whether the course is known.
+func learnerTrip(t *trip, first string, course, user uuid.UUID) func() (enrollment.Look, bool) {
 	var (
-		trip            trip
+		look            enrollment.Look
 		e               enrollment.Enrollment
-		c               enrollment.Course
 		enrolled, known bool
 		status          string
 		subjects        []enrollment.SubjectRow
 		modules         []enrollment.ModuleRow
 	)
-	trip.one(&enrolled, enrollmentFields(&e), first, course, user)
-	trip.one(&known, append([]any{&status}, courseFields(&c)...), learnerCourseSQL, course, user)
-	scanned(&trip, &subjects, subjectFields, learnerSubjectsSQL, course, user)
-	scanned(&trip, &modules, moduleFields, learnerModulesSQL, course, user)
-	if err := trip.send(ctx, t); err != nil {
-		return enrollment.Learner{}, err
+	t.one(&enrolled, enrollmentFields(&e), first, course, user)
+	t.one(&known, append([]any{&status, &look.Role}, courseFields(&look.Course)...), learnerCourseSQL, course, user)
+	scanned(t, &subjects, subjectFields, learnerSubjectsSQL, course, user)
+	scanned(t, &modules, moduleFields, learnerModulesSQL, course, user)
+	return func() (enrollment.Look, bool) {
+		if status != "" {
+			look.Person = &enrollment.Person{UserID: user, TenantID: look.Course.TenantID, Status: status}
+		}
+		if enrolled && known {
+			l := enrollment.NewLearner(e, look.Course, subjects, modules)
+			l.Person = look.Person
+			look.Learner = &l
+		}
+		return look, known
 	}
-	if !enrolled || !known {
-		return enrollment.Learner{}, apperr.NotFound("enrollment")
+}
+
+// Look implements enrollment.Store.
+func (s *Store) Look(ctx context.Context, sc work.Scope, course, user uuid.UUID) (look enrollment.Look, err error) {
+	var known bool
+	err = s.oneTrip(ctx, sc, func(t *trip) func() error {
+		read := learnerTrip(t, enrollmentSQL, course, user)
+		return func() error {
+			look, known = read()
+			return nil
+		}
+	})
+	if err == nil && !known {
+		err = apperr.NotFound("course")
 	}
-	l := enrollment.NewLearner(e, c, subjects, modules)
-	if status != "" {
-		l.Person = &enrollment.Person{UserID: user, TenantID: c.TenantID, Status: status}
-	}
-	return l, nil
+	return look, err
 }
 
 const (

@@ -13,6 +13,7 @@ import (
 	"lms/shared/apperr"
 	"lms/shared/page"
 	"lms/shared/pg"
+	"lms/shared/work"
 )
 
 func listedFields(l *enrollment.Listed) []any {
@@ -75,17 +76,44 @@ func texts(states []enrollment.State) []string {
 
 // Mine implements enrollment.ListTx.
 func (t tx) Mine(ctx context.Context, f enrollment.MineFilter, p page.Request) (out page.Page[enrollment.Listed], err error) {
-	after, err := afterID(p)
+	args, err := mineArgs(f, p)
 	if err != nil {
 		return out, err
+	}
+	rows, err := t.Query(ctx, mineSQL, args...)
+	list, err := each(rows, err, listedFields)
+	return page.Cut(list, p.Size(), cursorOf), err
+}
+
+// Mine implements enrollment.Store.
+func (s *Store) Mine(ctx context.Context, sc work.Scope, f enrollment.MineFilter, p page.Request) (out page.Page[enrollment.Listed], err error) {
+	args, err := mineArgs(f, p)
+	if err != nil {
+		return out, err
+	}
+	err = s.oneTrip(ctx, sc, func(t *trip) func() error {
+		var list []enrollment.Listed
+		scanned(t, &list, listedFields, mineSQL, args...)
+		return func() error {
+			out = page.Cut(list, p.Size(), cursorOf)
+			return nil
+		}
+	})
+	return out, err
+}
+
+func cursorOf(l enrollment.Listed) string { return page.Encode(l.ID) }
+
+func mineArgs(f enrollment.MineFilter, p page.Request) ([]any, error) {
+	after, err := afterID(p)
+	if err != nil {
+		return nil, err
 	}
 	viewer, all, units := f.UserID, true, []uuid.UUID{}
 	if f.Reach != nil {
 		viewer, all, units = f.Viewer, f.Reach.All, ids(f.Reach.OrgUnits)
 	}
-	rows, err := t.Query(ctx, mineSQL, viewer, f.UserID, texts(f.States), f.CourseID, f.ExternalID, after, all, units, p.Size()+1)
-	list, err := each(rows, err, listedFields)
-	return page.Cut(list, p.Size(), func(l enrollment.Listed) string { return page.Encode(l.ID) }), err
+	return []any{viewer, f.UserID, texts(f.States), f.CourseID, f.ExternalID, after, all, units, p.Size() + 1}, nil
 }
 
 // Waitlist implements enrollment.ListTx.
