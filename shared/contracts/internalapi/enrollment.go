@@ -192,7 +192,7 @@ type GradeSection struct {
 }
 
 // ProgressReply says what a report did. Ignored names why nothing was stored:
-// not_enrolled, course_unknown.
+// not_enrolled (there never was an enrollment).
 type ProgressReply struct {
 	Ignored string `json:"ignored,omitempty"`
 	// Completed are the items that are completed now.

@@ -34,8 +34,6 @@ type Entry struct {
 	WaiveEntitlement   bool
 	// NoWaitlist wants a seat or nothing.
 	NoWaitlist bool
-	// Offer is how long an offer stands.
-	Offer time.Duration
 }
 
 // bySelf says that the person acts alone, so that the course's mode counts.

@@ -115,7 +115,7 @@ func (s *Service) enroll(ctx context.Context, tx Tx, actor authz.Principal, in N
 	if err != nil {
 		return Result{}, err
 	}
-	entry := Entry{Source: SourceSelf, NoWaitlist: in.NoWaitlist, Offer: s.Settings.OfferFor}
+	entry := Entry{Source: SourceSelf, NoWaitlist: in.NoWaitlist}
 	if self {
 		if err := s.visibleTo(ctx, actor, st); err != nil {
 			return Result{}, err

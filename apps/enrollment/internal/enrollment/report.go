@@ -42,11 +42,8 @@ type ItemGrade struct {
 	ExcusedAt *time.Time
 }
 
-// Ignored says why a report had no effect.
-const (
-	IgnoredNotEnrolled   = "not_enrolled"
-	IgnoredCourseUnknown = "course_unknown"
-)
+// IgnoredNotEnrolled says why a report had no effect.
+const IgnoredNotEnrolled = "not_enrolled"
 
 // Reported answers a report.
 type Reported struct {
