@@ -68,8 +68,12 @@ func TestTheGatewayServesAndStops(t *testing.T) {
 		require.Equal(t, want, status, "%s: %s", path, body)
 	}
 	var ready edge.Readiness
-	_, body := get("/readyz")
-	require.NoError(t, json.Unmarshal([]byte(body), &ready))
+	// The keys are fetched in the background: they may come after the first look.
+	require.Eventually(t, func() bool {
+		ready = edge.Readiness{}
+		_, body := get("/readyz")
+		return json.Unmarshal([]byte(body), &ready) == nil && len(ready.Down) == 1
+	}, 10*time.Second, 20*time.Millisecond)
 	require.Equal(t, "ok", ready.Checks["user"])
 	require.Equal(t, []string{"sessions"}, ready.Down)
 	cancel()
