@@ -4,6 +4,8 @@ SHELL := /bin/bash
 HOME_DIR := $(or $(LMS_HOME),.lms)
 TEST_FLAGS ?= -race
 TOOLS := $(CURDIR)/.cache/tools
+# Packages whose tests know -update, and write what follows from the code.
+DOCUMENTED := $(addsuffix /internal/app,./apps/user ./apps/auth ./apps/course ./apps/enrollment) ./apps/gateway/internal/edge ./shared/service
 
 .PHONY: help
 help: ## This list
@@ -30,6 +32,11 @@ test chaos bench: HOME_DIR = .lms
 test: build sidecar ## All tests, also against the whole running system; TEST_FLAGS= leaves the race detector out
 	go test -timeout 20m $(TEST_FLAGS) ./...
 	cd dapr/sidecar && go test ./...
+
+.PHONY: generate
+generate: ## Write the documents that follow from the code: contracts, tables in READMEs
+	go run ./shared/contracts/generate
+	go test -count=1 $(DOCUMENTED) -run 'README|OpenAPIDocument' -update
 
 .PHONY: fmt
 fmt: ## Format all Go code

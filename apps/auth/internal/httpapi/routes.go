@@ -78,7 +78,7 @@ func with[In, Out any](a *api, fn func(ctx context.Context, c *Core, in *In) (*O
 
 func (a *api) signInRoutes(r *web.Router) {
 	op := func(method, path, id, summary string, access web.Access) web.Op {
-		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "auth", Access: access, MaxBody: small}
+		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "Authentication", Access: access, MaxBody: small}
 	}
 	login := op(http.MethodPost, "/auth/login", "login", "Sign in with an address and a password", web.Public())
 	login.Timeout, login.Errors = slow, []int{http.StatusForbidden, http.StatusTooManyRequests}
@@ -102,7 +102,7 @@ func (a *api) signInRoutes(r *web.Router) {
 
 func (a *api) accountRoutes(r *web.Router) {
 	post := func(path, id, summary string, access web.Access) web.Op {
-		return web.Op{Method: http.MethodPost, Path: base + path, ID: id, Summary: summary, Tag: "auth", Access: access, MaxBody: small, Timeout: slow}
+		return web.Op{Method: http.MethodPost, Path: base + path, ID: id, Summary: summary, Tag: "Authentication", Access: access, MaxBody: small, Timeout: slow}
 	}
 	accepted := func(o web.Op) web.Op {
 		o.Status = http.StatusAccepted
@@ -119,7 +119,7 @@ func (a *api) accountRoutes(r *web.Router) {
 
 func (a *api) factorRoutes(r *web.Router) {
 	op := func(method, path, id, summary string) web.Op {
-		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "auth", Access: web.SignedIn(), MaxBody: small, Timeout: slow}
+		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "Authentication", Access: web.SignedIn(), MaxBody: small, Timeout: slow}
 	}
 	begin := op(http.MethodPost, "/auth/mfa/totp", "begin-totp", "Set up an authenticator app; it counts once confirmed")
 	begin.Status = http.StatusCreated
@@ -131,7 +131,7 @@ func (a *api) factorRoutes(r *web.Router) {
 
 func (a *api) clientRoutes(r *web.Router) {
 	op := func(method, path, id, summary string) web.Op {
-		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "auth", Access: web.Needs(authz.ClientManage), MaxBody: 256 << 10}
+		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "Authentication", Access: web.Needs(authz.ClientManage), MaxBody: 256 << 10}
 	}
 	created := func(o web.Op) web.Op {
 		o.Status = http.StatusCreated
@@ -146,7 +146,7 @@ func (a *api) clientRoutes(r *web.Router) {
 
 func (a *api) tokenRoutes(r *web.Router) {
 	op := func(method, path, id, summary string) web.Op {
-		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "auth", Access: web.SignedIn(), MaxBody: small}
+		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "Authentication", Access: web.SignedIn(), MaxBody: small}
 	}
 	web.Register(r, op(http.MethodGet, "/me/tokens", "list-tokens", "My personal access tokens"), with(a, a.tokens))
 	create := op(http.MethodPost, "/me/tokens", "create-token", "Create a personal access token; it is shown once")
@@ -157,7 +157,7 @@ func (a *api) tokenRoutes(r *web.Router) {
 
 func (a *api) providerRoutes(r *web.Router) {
 	op := func(method, path, id, summary string, access web.Access) web.Op {
-		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "auth", Access: access, MaxBody: small}
+		return web.Op{Method: method, Path: base + path, ID: id, Summary: summary, Tag: "Authentication", Access: access, MaxBody: small}
 	}
 	manage := web.Needs(authz.IDPManage)
 	web.Register(r, op(http.MethodGet, "/auth/identity-providers", "list-identity-providers", "Identity providers of my organisation", manage), with(a, a.providers))

@@ -27,7 +27,7 @@ import (
 const importUsers = base + "/imports/users"
 
 func (a *API) importRoutes(r *web.Router) {
-	op := operation("Import")
+	op := operation("Import and export")
 	imports := web.Needs(authz.UserImport)
 	web.Register(r, created(op(http.MethodPost, importUsers+"/uploads", "create-user-import-upload", "Get a signed address to upload a file of people to", imports)), a.createUpload)
 	start := accepted(op(http.MethodPost, importUsers, "import-users", "Import people from a file, in the background", imports))
