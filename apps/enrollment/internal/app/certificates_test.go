@@ -122,6 +122,31 @@ func TestCertificateNeedsAGradeOrTheAllowlist(t *testing.T) {
 	require.Len(t, all.Items, 2)
 }
 
+// The settings may be on their way while somebody completes: what they make due
+// is issued when they arrive, and nothing is issued twice.
+func TestCertificateThatIsSwitchedOnAfterTheCompletion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.course(func(c *contract.CourseState) { c.Completion.Certificate = contract.CertificateSettings{} })
+	it := needs(contract.RequireView)
+	w.curriculum(c, part("M", it))
+	early, waiting, left := w.learner(), w.learner(), w.learner()
+	e, open, gone := w.graduate(early, c, it), w.enroll(waiting, c), w.graduate(left, c, it)
+	w.as(left).POST(path("enrollments", gone.ID, "withdraw"), nil).Expect(200)
+	require.Nil(t, e.CertificateID)
+	for _, title := range []string{"Diploma", "Diploma, with honours"} {
+		c.Completion.Certificate = contract.CertificateSettings{Enabled: true, Title: title}
+		w.tell(contract.TypeCourseUpdated, c.ID, c)
+		w.work()
+		w.work() // the jobs that the first ones start
+	}
+	require.NotNil(t, w.read(early, e.ID).CertificateID)
+	require.Nil(t, w.read(waiting, open.ID).CertificateID)
+	var all struct{ Items []httpapi.Certificate }
+	w.as(w.teacher).GET(path("courses", c.ID, "certificates")).Expect(200).JSON(&all)
+	require.Len(t, all.Items, 1, "one, and none for who has not completed or has left")
+}
+
 func TestARevokedCertificateStaysRevoked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -113,7 +113,7 @@ func (s *Service) Recalculate(ctx context.Context, job CourseJob, from uuid.UUID
 			if ids, err = tx.BehindLearners(ctx, job.CourseID, behind, last, recalculateBatch); err != nil {
 				return err
 			}
-			return s.judge(ctx, tx, ids, true)
+			return s.judge(ctx, tx, ids, occasion{recalculated: true, settings: job.All})
 		})
 		if apperr.IsKind(err, apperr.KindNotFound) {
 			return nil
@@ -133,8 +133,16 @@ func (s *Service) Recalculate(ctx context.Context, job CourseJob, from uuid.UUID
 	}
 }
 
+// occasion says why learners are judged anew.
+type occasion struct {
+	recalculated bool // the curriculum or the settings changed
+	settings     bool // the settings of completion did
+}
+
 // judge steps many learners without new facts, and tells whose numbers changed.
-func (s *Service) judge(ctx context.Context, tx Tx, ids []uuid.UUID, recalculated bool) error {
+// Other settings can make a certificate due for who had completed before, also
+// before the settings arrived here.
+func (s *Service) judge(ctx context.Context, tx Tx, ids []uuid.UUID, why occasion) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -150,12 +158,17 @@ func (s *Service) judge(ctx context.Context, tx Tx, ids []uuid.UUID, recalculate
 		if err != nil {
 			return err
 		}
+		if why.settings && !st.completed {
+			if err := s.planFirst(ctx, tx, l.Course, l.Enrollment); err != nil {
+				return err
+			}
+		}
 		if !st.changed {
 			continue
 		}
 		l.Enrollment.UpdatedAt = now
 		saves = append(saves, st.save)
-		if err := s.tellJudged(ctx, tx, l, st, recalculated, now); err != nil {
+		if err := s.tellJudged(ctx, tx, l, st, why.recalculated, now); err != nil {
 			return err
 		}
 	}

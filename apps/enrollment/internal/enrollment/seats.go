@@ -248,7 +248,7 @@ func (s *Service) sweepLearners(ctx context.Context) error {
 				return err
 			}
 			n = len(ids)
-			return s.judge(ctx, tx, ids, false)
+			return s.judge(ctx, tx, ids, occasion{})
 		})
 		if err != nil || n < sweepBatch {
 			return err

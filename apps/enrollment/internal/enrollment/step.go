@@ -260,3 +260,14 @@ func (s *Service) plan(ctx context.Context, tx Tx, c Course, e Enrollment) error
 	_, err := tx.Enqueue(ctx, JobIssueCertificate, IssueCertificate{e.ID}, work.JobOptions{TenantID: e.TenantID, Key: e.ID.String()})
 	return err
 }
+
+// planFirst is plan for who has no certificate yet.
+func (s *Service) planFirst(ctx context.Context, tx Tx, c Course, e Enrollment) error {
+	if !c.Completion.Certificate.Enabled || e.CompletedAt == nil {
+		return nil
+	}
+	if has, err := tx.CertificateOf(ctx, e.ID); has != nil || err != nil {
+		return err
+	}
+	return s.plan(ctx, tx, c, e)
+}
