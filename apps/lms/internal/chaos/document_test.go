@@ -5,6 +5,7 @@ package chaos_test
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -183,12 +184,34 @@ func (d document) body(r route, have ids) (body any, contentType string) {
 		return map[string]any{}, "application/json"
 	}
 	if m, ok := r.Body.Content["application/json"]; ok {
-		return d.example(m.Schema, have, ""), "application/json"
+		out := d.example(m.Schema, have, "")
+		if object, ok := out.(map[string]any); ok {
+			maps.Copy(object, r.rules(have))
+		}
+		return out, "application/json"
 	}
 	for media := range r.Body.Content {
+		if media == "text/csv" {
+			return []byte("course_id,user_id\n" + have["courses/{id}"] + "," + have["users/{id}"] + "\n"), media
+		}
 		return []byte("x"), media
 	}
 	return map[string]any{}, "application/json"
+}
+
+// rules are members that a route asks for by a rule, which no schema tells.
+func (r route) rules(have ids) map[string]any {
+	switch r.Path {
+	case "/api/v1/courses/{id}/enrollments/bulk":
+		return map[string]any{"user_ids": []string{have["users/{id}"]}}
+	case "/api/v1/imports/courses":
+		return map[string]any{"org_unit_id": have["body:org_unit_id"], "code": text(nil, "code")}
+	case "/api/v1/imports/uploads":
+		return map[string]any{"filename": "course.imscc", "size": 10, "sha256": strings.Repeat("0", 64)}
+	case "/api/v1/org-units": // without a parent it is a new organisation, for the platform's administrators
+		return map[string]any{"parent_id": have["body:org_unit_id"]}
+	}
+	return nil
 }
 
 // call sends a request along a route as the document describes it.

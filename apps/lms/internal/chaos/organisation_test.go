@@ -34,12 +34,12 @@ func (s *school) organisation(t testing.TB, name string) organisation {
 	o.Student = s.Invite(t, name+" Student", o.Root, "student")
 	o.Learner = s.Invite(t, name+" Learner", o.Root)
 	o.Fellow = s.Invite(t, name+" Fellow", o.Root)
-	o.IDs = s.resources(t, o)
+	o.IDs = s.resources(t, &o)
 	return o
 }
 
 // resources makes one of everything that a route can name.
-func (s *school) resources(t testing.TB, o organisation) ids {
+func (s *school) resources(t testing.TB, o *organisation) ids {
 	t.Helper()
 	make1 := func(api *system.API, path string, body map[string]any) string {
 		out := must(t, api, http.MethodPost, path, body)
@@ -68,11 +68,19 @@ func (s *school) resources(t testing.TB, o organisation) ids {
 	})
 	group := make1(admin, "/api/v1/groups", map[string]any{"org_unit_id": o.Root, "name": name()})
 	must(t, admin, http.MethodPut, "/api/v1/groups/"+group+"/members/"+o.Learner.ID, map[string]any{})
+	must(t, admin, http.MethodPut, "/api/v1/org-units/"+o.Unit+"/members/"+o.Learner.ID, map[string]any{})
 	role := must(t, admin, http.MethodPost, "/api/v1/roles", map[string]any{"org_unit_id": o.Root, "name": name(), "permissions": []string{"group:read"}})["key"].(string)
 	grant := make1(admin, "/api/v1/users/"+o.Learner.ID+"/roles", map[string]any{"role": role, "scope": map[string]any{"kind": "org_unit", "id": o.Unit}})
 	o.Learner.API = s.SignIn(t, o.Learner.Email, e2e.Password) // the grant has ended its token
+	var sessions struct{ Items []struct{ ID string } }
+	o.Learner.Read(t, "/api/v1/auth/sessions").JSON(t, &sessions)
+	must(t, o.Learner.API, http.MethodPost, "/api/v1/me/data-export", map[string]any{})
+	var requests struct{ Items []struct{ ID string } }
+	o.Learner.Read(t, "/api/v1/me/data-requests").JSON(t, &requests)
+	require.NotEmpty(t, requests.Items)
 	out := ids{
-		"users/{id}": o.Learner.ID, "staff/{user_id}": o.Learner.ID, "members/{user_id}": o.Learner.ID, "certificate-allowlist/{user_id}": o.Learner.ID,
+		"data-requests/{id}": requests.Items[0].ID,
+		"users/{id}":         o.Learner.ID, "staff/{user_id}": o.Learner.ID, "members/{user_id}": o.Learner.ID, "certificate-allowlist/{user_id}": o.Learner.ID,
 		"org-units/{id}": o.Unit, "roles/{key}": role, "roles/{grant_id}": grant, "groups/{id}": group,
 		"courses/{id}": c.ID, "modules/{module_id}": c.Modules[0].ID, "items/{item_id}": item, "versions/{number}": "1",
 		"enrollments/{id}": enrollment, "certificates/{id}": certificate.ID, "verify/{code}": certificate.Code,
@@ -86,7 +94,7 @@ func (s *school) resources(t testing.TB, o organisation) ids {
 		"tokens/{id}": make1(o.Learner.API, "/api/v1/me/tokens", map[string]any{
 			"name": name(), "permissions": []string{"group:read"}, "expires_at": time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339),
 		}),
-		"sessions/{id}":           list[struct{ ID string }](t, o.Learner.API, "/api/v1/auth/sessions")[0].ID,
+		"sessions/{id}":           sessions.Items[0].ID,
 		"jobs/{service}":          "course",
 		"{service}/{id}":          make1(teacher, course+"/exports", map[string]any{"format": "olx"}),
 		"audit/{service}":         "course",

@@ -264,6 +264,18 @@ func (s *school) forged(t *testing.T) {
 		"%d forgeries at %d places: %d of %d not refused, %d fetches", len(forged), len(places), taken, tries, fetched.Load())
 }
 
+func kidOf(t testing.TB, access string) string {
+	t.Helper()
+	head, _, _ := strings.Cut(access, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(head)
+	require.NoError(t, err)
+	var h struct {
+		Kid string `json:"kid"`
+	}
+	require.NoError(t, json.Unmarshal(raw, &h))
+	return h.Kid
+}
+
 func (s *school) jwks(t testing.TB) (keys authn.JWKS) {
 	t.Helper()
 	s.API().Read(t, "/.well-known/jwks.json").JSON(t, &keys)
@@ -299,7 +311,11 @@ func (s *school) rotation(t *testing.T) {
 		})
 	}
 	s.Lms(t, "keys", "rotate")
-	published := s.jwks(t)
+	var published authn.JWKS
+	await(t, 5*time.Second, "the next key is published", func() bool {
+		published = s.jwks(t) // kept by the gateway for a second
+		return len(published.Keys) > len(old.Keys)
+	})
 	fresh := s.login(t, p, e2e.Password)
 	await(t, 10*time.Second, "the load has used tokens for a while", func() bool { return used.Load() > 1000 })
 	close(stop)
@@ -313,11 +329,14 @@ func (s *school) rotation(t *testing.T) {
 	s.Lms(t, "keys", "rotate", "--compromised")
 	next, ans := s.refresh(t, fresh.Refresh)
 	require.Equal(t, http.StatusOK, ans.Status, "who is signed in goes on: %s", ans.Body)
-	lag := s.refusedAfter(t, fresh.Access)
 	took := await(t, 30*time.Second, "the new token is taken", func() bool {
 		ans, err := s.API().As(next.Access).Try(http.MethodGet, "/api/v1/me", nil)
 		return err == nil && ans.Status == http.StatusOK
 	})
+	// A verifier learns of the new set from the first new token that it meets, and
+	// where it meets none within five minutes.
+	lag := s.refusedAfter(t, fresh.Access)
+	await(t, 5*time.Second, "the key is gone from the set", func() bool { return !strings.Contains(fmt.Sprint(s.jwks(t)), kidOf(t, fresh.Access)) })
 	left := 0
 	for _, k := range s.jwks(t).Keys {
 		if strings.Contains(fmt.Sprint(old.Keys), k.KeyID) {
