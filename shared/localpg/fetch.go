@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
 	"github.com/xi2/xz"
 )
 
@@ -26,9 +27,27 @@ import (
 const (
 	fetchVersion = "17.6.0"
 	fetchMajor   = 17
-	fetchBase    = "https://maven.repo.test/maven2/io/zonky/test/postgres"
+	fetchGroup   = "io/zonky/test/postgres"
 	maxArchive   = 64 << 20
 )
+
+// RepositoryVariable names another Maven repository to fetch from: a mirror.
+const RepositoryVariable = "LMS_POSTGRES_REPOSITORY"
+
+// repository is the Maven repository that the embedded-postgres library is set
+// to; it has no accessor for it. What comes from there is checked against our
+// own checksums.
+func repository() (string, error) {
+	if mirror := os.Getenv(RepositoryVariable); mirror != "" {
+		return strings.TrimSuffix(mirror, "/"), nil
+	}
+	for _, setting := range strings.Fields(fmt.Sprint(embeddedpostgres.DefaultConfig())) {
+		if strings.HasPrefix(setting, "https://") {
+			return setting, nil
+		}
+	}
+	return "", errors.New("no repository is known: name one by " + RepositoryVariable)
+}
 
 func fetchChecksums() map[string]string {
 	return map[string]string{
@@ -83,7 +102,11 @@ func fetch(ctx context.Context, cacheDir string, progress func(string)) (Binarie
 		b.Fetched = true
 		return b, nil
 	}
-	url := fmt.Sprintf("%s/embedded-postgres-binaries-%s/%s/embedded-postgres-binaries-%s-%s.jar", fetchBase, name, fetchVersion, name, fetchVersion)
+	base, err := repository()
+	if err != nil {
+		return Binaries{}, err
+	}
+	url := fmt.Sprintf("%s/%s/embedded-postgres-binaries-%s/%s/embedded-postgres-binaries-%s-%s.jar", base, fetchGroup, name, fetchVersion, name, fetchVersion)
 	archive, err := download(ctx, url, progress)
 	if err != nil {
 		return Binaries{}, fmt.Errorf("PostgreSQL was not found on this machine and could not be fetched from %s (%w): %s", url, err, installHint)
