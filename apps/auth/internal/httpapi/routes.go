@@ -180,7 +180,7 @@ func (a *api) oauthRoutes(r *web.Router) {
 	const form = "application/x-www-form-urlencoded"
 	op := func(path, id, summary string) web.Op {
 		return web.Op{
-			Method: http.MethodPost, Path: path, ID: id, Summary: summary, Tag: "oauth2", Access: web.Public(), MaxBody: small,
+			Method: http.MethodPost, Path: path, ID: id, Summary: summary, Tag: "OAuth 2", Access: web.Public(), MaxBody: small,
 			Accepts: []string{form}, Produces: []string{"application/json"},
 		}
 	}
@@ -188,11 +188,11 @@ func (a *api) oauthRoutes(r *web.Router) {
 	web.Raw(r, op("/oauth2/introspect", "oauth2-introspect", "RFC 7662: what a token is"), a.oauthIntrospect)
 	web.Raw(r, op("/oauth2/revoke", "oauth2-revoke", "RFC 7009: end what a token stands for"), a.oauthRevoke)
 	web.Raw(r, web.Op{
-		Method: http.MethodGet, Path: internalapi.PathJWKS, ID: "jwks", Summary: "Keys that access tokens are verified with", Tag: "oauth2",
+		Method: http.MethodGet, Path: internalapi.PathJWKS, ID: "jwks", Summary: "Keys that access tokens are verified with", Tag: "OAuth 2",
 		Access: web.Public(), Produces: []string{"application/json"},
 	}, a.jwks)
 	web.Raw(r, web.Op{
-		Method: http.MethodGet, Path: "/.well-known/oauth-authorization-server", ID: "oauth2-metadata", Summary: "RFC 8414: what this server can do", Tag: "oauth2",
+		Method: http.MethodGet, Path: "/.well-known/oauth-authorization-server", ID: "oauth2-metadata", Summary: "RFC 8414: what this server can do", Tag: "OAuth 2",
 		Access: web.Public(), Produces: []string{"application/json"},
 	}, a.metadata)
 }
