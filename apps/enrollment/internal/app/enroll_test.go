@@ -2,6 +2,7 @@ package app
 
 import (
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -333,4 +334,43 @@ func TestEffectiveStates(t *testing.T) {
 	w.as(w.teacher).POST(path("enrollments", limited.ID, "reactivate"), nil).Expect(409).Code("access_ended")
 	is(ends.Add(time.Microsecond), "concluded", "expired")
 	w.as(w.student).POST(view, nil).Expect(403).Code("read_only")
+}
+
+// Many come at once to a course that is published and not known here yet: course
+// is asked once, and nobody is told that there is no such course.
+func TestManyAtOnceEnrollInACourseNotKnownYet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.state()
+	w.friends.courses[c.ID] = enrollment.CourseSnapshot{State: c, Seq: 7}
+	w.friends.answer = make(chan struct{})
+	people := make([]authz.Principal, 8)
+	for i := range people {
+		people[i] = w.learner()
+	}
+	statuses := make([]int, len(people))
+	var wg sync.WaitGroup
+	for i, p := range people {
+		wg.Go(func() { statuses[i] = w.as(p).POST(enrollments(c), map[string]any{}).Status })
+	}
+	require.Eventually(t, func() bool { return w.friends.waiting.Load() > 0 }, 5*time.Second, time.Millisecond)
+	close(w.friends.answer)
+	wg.Wait()
+	for _, status := range statuses {
+		require.Equal(t, 201, status)
+	}
+	require.Equal(t, 1, w.friends.asked)
+}
+
+// While course is away nobody knows whether there is such a course: that is no
+// 404, which a client would believe.
+func TestACourseNotKnownYetWhileCourseIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.state()
+	w.friends.away = true
+	w.as(w.student).POST(enrollments(c), map[string]any{}).Expect(503)
+	w.friends.away = false
+	w.friends.courses[c.ID] = enrollment.CourseSnapshot{State: c, Seq: 7}
+	w.enroll(w.student, c) // also at once: no answer is not remembered
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"lms/apps/enrollment/internal/httpapi"
 	"lms/apps/enrollment/internal/postgres"
 	"lms/apps/enrollment/internal/printed"
+	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/clock"
 	contract "lms/shared/contracts/events"
@@ -58,6 +60,10 @@ type neighbours struct {
 	groups  map[uuid.UUID][]uuid.UUID
 	courses map[uuid.UUID]enrollment.CourseSnapshot
 	asked   int
+
+	away    bool          // course does not answer
+	answer  chan struct{} // what course waits for, if not nil
+	waiting atomic.Int32
 }
 
 func (n *neighbours) Cards(_ context.Context, ids []uuid.UUID) (map[uuid.UUID]enrollment.Card, error) {
@@ -83,9 +89,16 @@ func (n *neighbours) GroupMembers(_ context.Context, groups []uuid.UUID) ([]uuid
 }
 
 func (n *neighbours) Course(_ context.Context, id uuid.UUID) (*enrollment.CourseSnapshot, *enrollment.CurriculumSnapshot, error) {
+	if n.answer != nil {
+		n.waiting.Add(1)
+		<-n.answer
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked++
+	if n.away {
+		return nil, nil, apperr.Unavailable("service_unavailable", "The course service cannot be reached. Try again.")
+	}
 	if c, ok := n.courses[id]; ok {
 		return &c, nil, nil
 	}

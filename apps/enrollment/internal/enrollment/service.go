@@ -3,6 +3,7 @@ package enrollment
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -43,11 +44,15 @@ type Service struct {
 	NewID     func() uuid.UUID
 	Random    io.Reader
 
-	asked sync.Map // course id → time of the last question to course
+	asked sync.Map // course id → the last *question to course
 }
 
-// askAgainAfter is how long the answer of course about one course is enough.
-const askAgainAfter = time.Second
+const (
+	// askAgainAfter is how long the answer of course about one course is enough.
+	askAgainAfter = time.Second
+	// askLimit bounds the question and the storing of its answer.
+	askLimit = 5 * time.Second
+)
 
 // staleCopy says that the refusal rests on a copy of the course that may be old:
 // course is asked once, then it is decided. It deliberately hides its cause from
@@ -60,6 +65,7 @@ func (s *staleCopy) Error() string { return "the copy of the course may be old: 
 // unknown or closed (correctness.md, Asking): publish-then-enroll works at once
 // and during an outage of the broker.
 func (s *Service) withCourse(ctx context.Context, id uuid.UUID, fn func(doubt func(error) error) error) error {
+	began := s.Now()
 	var stale *staleCopy
 	err := fn(func(err error) error {
 		if err != nil && closed(err) {
@@ -70,7 +76,12 @@ func (s *Service) withCourse(ctx context.Context, id uuid.UUID, fn func(doubt fu
 	if !errors.As(err, &stale) {
 		return err
 	}
-	if !s.refresh(ctx, id) {
+	news, err := s.refresh(ctx, id, began)
+	switch {
+	case err != nil && apperr.Code(stale.refusal) == "not_found":
+		// Nobody knows whether there is such a course: a client would believe a 404.
+		return apperr.Unavailable("course_unknown", "Whether there is such a course cannot be told at the moment. Try again.").With(err)
+	case !news:
 		return stale.refusal
 	}
 	return fn(func(err error) error { return err })
@@ -84,20 +95,70 @@ func closed(err error) bool {
 	return false
 }
 
-// refresh reads a course from course and stores it by its seq. False means that
-// the copy is as good as it gets: asked a moment ago, unknown there, or away.
-func (s *Service) refresh(ctx context.Context, id uuid.UUID) bool {
-	now := s.Now()
-	if at, ok := s.asked.Load(id); ok && now.Sub(at.(time.Time)) < askAgainAfter { //nolint:forcetypeassert // only times are stored
+// question is one look at course for a course. news and err may be read once
+// done is closed.
+type question struct {
+	done    chan struct{}
+	asked   time.Time
+	settled time.Time
+	news    bool // the copy was stored anew
+	err     error
+}
+
+func (q *question) answered() bool {
+	select {
+	case <-q.done:
+		return true
+	default:
 		return false
 	}
-	s.forgetAsked(now)
-	s.asked.Store(id, now)
+}
+
+// refresh reads a course from course and stores it by its seq. One question is
+// asked at a time, and its answer serves all who wait for it. False means that
+// the copy is as good as it gets: it was fresh when the caller began, or there is
+// no such course. An error means that course does not answer.
+func (s *Service) refresh(ctx context.Context, id uuid.UUID, began time.Time) (bool, error) {
+	mine := &question{done: make(chan struct{}), asked: s.Now()}
+	s.forgetAsked(mine.asked)
+	for {
+		other, busy := s.asked.LoadOrStore(id, mine)
+		if !busy {
+			s.ask(ctx, id, mine)
+			return mine.news, mine.err
+		}
+		q := other.(*question) //nolint:forcetypeassert // only questions are stored
+		early := !q.answered()
+		select {
+		case <-q.done:
+		case <-ctx.Done():
+			return false, fmt.Errorf("wait for course: %w", ctx.Err())
+		}
+		if q.err != nil && early {
+			return false, q.err
+		}
+		if q.err == nil && mine.asked.Sub(q.asked) < askAgainAfter {
+			return q.news && !q.settled.Before(began), nil
+		}
+		s.asked.CompareAndDelete(id, q)
+	}
+}
+
+// ask settles a question. No answer is not remembered: who comes next asks anew.
+func (s *Service) ask(ctx context.Context, id uuid.UUID, q *question) {
+	defer close(q.done)
+	q.news, q.err = s.fetch(context.WithoutCancel(ctx), id) // others wait for it too
+	q.settled = s.Now()
+}
+
+func (s *Service) fetch(ctx context.Context, id uuid.UUID) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
 	course, curriculum, err := s.Courses.Course(ctx, id)
 	if err != nil || course == nil {
-		return false
+		return false, err
 	}
-	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+	err = s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 		if err := s.ApplyCourses(ctx, tx, []CourseSnapshot{*course}); err != nil {
 			return err
 		}
@@ -105,14 +166,15 @@ func (s *Service) refresh(ctx context.Context, id uuid.UUID) bool {
 			return nil
 		}
 		return s.ApplyCurricula(ctx, tx, []CurriculumSnapshot{*curriculum})
-	}) == nil
+	})
+	return err == nil, err
 }
 
 // forgetAsked keeps the memory of questions bounded by their age.
 func (s *Service) forgetAsked(now time.Time) {
-	s.asked.Range(func(id, at any) bool {
-		if now.Sub(at.(time.Time)) >= askAgainAfter { //nolint:forcetypeassert // only times are stored
-			s.asked.Delete(id)
+	s.asked.Range(func(id, v any) bool {
+		if q := v.(*question); q.answered() && now.Sub(q.asked) >= askAgainAfter { //nolint:forcetypeassert // only questions are stored
+			s.asked.CompareAndDelete(id, q)
 		}
 		return true
 	})
