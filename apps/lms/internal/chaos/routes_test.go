@@ -93,7 +93,7 @@ func (s *school) foreignIDs(t *testing.T, d document, here, there organisation) 
 	for _, f := range found {
 		t.Error(f)
 	}
-	measured(t, "33 every route x foreign ids", "all 403 or 404, nothing foreign shown or taken", len(found) == 0 && unclear == 0,
+	measured(t, "33 every route x foreign ids", "all 403 or 404, nothing foreign shown or taken", len(found) == 0 && unclear == 0 && real >= 40,
 		"%d tries on %d routes: %d open, %d undecided; owners read %d of them", tries, len(d.Routes), len(found), unclear, real)
 }
 

@@ -102,13 +102,22 @@ func (s *System) Up(t testing.TB, args ...string) {
 // printed on standard output.
 func (s *System) Lms(t testing.TB, args ...string) string {
 	t.Helper()
+	out, err := s.TryLms(args...)
+	require.NoError(t, err)
+	return out
+}
+
+// TryLms is Lms for a moment at which parts of the installation may be down.
+func (s *System) TryLms(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var out, diagnostics bytes.Buffer
 	cmd := s.command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = &out, &diagnostics
-	require.NoError(t, cmd.Run(), "lms %v: %s%s", args, out.String(), diagnostics.String())
-	return out.String()
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("lms %v: %w: %s%s", args, err, out.String(), diagnostics.String())
+	}
+	return out.String(), nil
 }
 
 func (s *System) command(ctx context.Context, args ...string) *exec.Cmd {
