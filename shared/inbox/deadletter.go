@@ -15,6 +15,12 @@ import (
 	"lms/shared/work"
 )
 
+// Unreadable stands for the handler of what could not be read as an event.
+const Unreadable = "unreadable"
+
+// CodeLost is the code of a dead letter that stands for events that nobody has.
+const CodeLost = "events_lost"
+
 // DeadLetter is an event that a handler can never apply, with the reason.
 type DeadLetter struct {
 	ID         uuid.UUID       `json:"id"`
@@ -63,12 +69,9 @@ func (in *Inbox) insertDead(ctx context.Context, handler string, eventID *uuid.U
 // buryUnreadable keeps what is not a CloudEvent of ours; losing it would hide
 // a broken producer. It is known by its bytes, since a batch that is delivered
 // again brings it again.
-func (in *Inbox) buryUnreadable(ctx context.Context, raw []byte, cause error) string {
+func (in *Inbox) buryUnreadable(ctx context.Context, raw []byte, cause error) error {
 	id := uuid.NewSHA1(uuid.NameSpaceOID, raw)
-	if err := in.insertDead(ctx, "unreadable", &id, nil, pg.Text(string(raw), 64<<10), cause); err != nil {
-		return retry
-	}
-	return success
+	return in.insertDead(ctx, Unreadable, &id, nil, pg.Text(string(raw), 64<<10), cause)
 }
 
 // DeadLetters lists those that were not redriven, the newest first.

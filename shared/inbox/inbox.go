@@ -98,9 +98,7 @@ type Inbox struct {
 	o        Options
 	handlers []handler
 	calls    map[string]receiver
-	holes    map[string]time.Time
-	headsAt  time.Time
-	heads    map[string]outbox.Head
+	repairer Repairer
 
 	mu       sync.Mutex
 	failures map[string]int // attempts per handler and event that failed by themselves
@@ -114,7 +112,12 @@ func New(o Options) *Inbox {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Inbox{o: o, calls: map[string]receiver{}, holes: map[string]time.Time{}, heads: map[string]outbox.Head{}, failures: map[string]int{}}
+	in := &Inbox{o: o, calls: map[string]receiver{}, failures: map[string]int{}}
+	in.repairer = Repairer{
+		Producers: o.Producers, Positions: positions{in}, Apply: in.Apply, Unreadable: in.buryUnreadable,
+		Log: o.Log, Metrics: o.Metrics, HoleAge: o.HoleAge,
+	}
+	return in
 }
 
 // State registers a handler of snapshots: it gets, per aggregate, the newest

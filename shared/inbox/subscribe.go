@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -21,6 +22,17 @@ const (
 	maxBulkWaitMs = 20
 	maxBulkBody   = 64 << 20
 )
+
+// Subscriber takes what the sidecar delivers and gives it to Apply, in bulk.
+type Subscriber struct {
+	Topics []string
+	// Apply handles events; an error of its own per event has that event delivered
+	// again.
+	Apply func(ctx context.Context, batch []Event) []error
+	// Unreadable keeps what is no event of ours; an error has it delivered again.
+	Unreadable func(ctx context.Context, raw []byte, cause error) error
+	Log        *slog.Logger
+}
 
 type subscription struct {
 	PubsubName    string         `json:"pubsubname"`
@@ -41,28 +53,35 @@ type bulkSubscribe struct {
 
 // Routes mounts what daprd calls: GET /dapr/subscribe and a route per topic.
 // The caller puts the check of the app token in front.
-func (in *Inbox) Routes(r chi.Router) {
-	r.Get("/dapr/subscribe", in.subscriptions)
-	for _, topic := range in.Topics() {
-		r.Post(routeOf(topic), in.deliver)
+func (s *Subscriber) Routes(r chi.Router) {
+	r.Get("/dapr/subscribe", s.subscriptions)
+	for _, topic := range s.Topics {
+		r.Post(RouteOf(topic), s.deliver)
 	}
 }
 
-func routeOf(topic string) string { return "/events/" + topic }
+// Routes mounts what daprd calls, as Subscriber.Routes does.
+func (in *Inbox) Routes(r chi.Router) {
+	s := &Subscriber{Topics: in.Topics(), Apply: in.Apply, Unreadable: in.buryUnreadable, Log: in.o.Log}
+	s.Routes(r)
+}
 
-func (in *Inbox) subscriptions(w http.ResponseWriter, _ *http.Request) {
+// RouteOf is the path to which a topic is delivered.
+func RouteOf(topic string) string { return "/events/" + topic }
+
+func (s *Subscriber) subscriptions(w http.ResponseWriter, _ *http.Request) {
 	subs := []subscription{}
-	for _, topic := range in.Topics() {
+	for _, topic := range s.Topics {
 		producer, _, _ := strings.Cut(topic, ".")
 		subs = append(subs, subscription{
-			PubsubName: "events-" + producer, Topic: topic, Route: routeOf(topic),
+			PubsubName: "events-" + producer, Topic: topic, Route: RouteOf(topic),
 			BulkSubscribe: &bulkSubscribe{Enabled: true, MaxMessagesCount: maxBulk, MaxAwaitDurationMs: maxBulkWaitMs},
 			Metadata:      map[string]string{"rawPayload": "true"},
 		})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(subs); err != nil {
-		in.o.Log.Warn("subscriptions not sent", "error", err)
+		s.Log.Warn("subscriptions not sent", "error", err)
 	}
 }
 
@@ -84,7 +103,7 @@ type bulkStatus struct {
 // deliver takes a bulk, or a single event from a component that was set up
 // without bulk. It answers RETRY for what failed and SUCCESS for the rest,
 // never 404 and never DROP: both lose (dapr-facts).
-func (in *Inbox) deliver(w http.ResponseWriter, r *http.Request) {
+func (s *Subscriber) deliver(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBulkBody))
 	if err != nil {
 		http.Error(w, "body not read", http.StatusServiceUnavailable)
@@ -93,21 +112,21 @@ func (in *Inbox) deliver(w http.ResponseWriter, r *http.Request) {
 	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 	var bulk bulkRequest
 	if err := json.Unmarshal(body, &bulk); err == nil && len(bulk.Entries) > 0 {
-		in.deliverBulk(ctx, w, bulk.Entries)
+		s.deliverBulk(ctx, w, bulk.Entries)
 		return
 	}
-	status := in.receive(ctx, []json.RawMessage{unpack(body)})[0]
+	status := s.receive(ctx, []json.RawMessage{unpack(body)})[0]
 	writeStatus(w, map[string]string{"status": status})
 }
 
-func (in *Inbox) deliverBulk(ctx context.Context, w http.ResponseWriter, entries []bulkEntry) {
+func (s *Subscriber) deliverBulk(ctx context.Context, w http.ResponseWriter, entries []bulkEntry) {
 	raws := make([]json.RawMessage, len(entries))
 	for i, e := range entries {
 		raws[i] = unwrap(e.Event)
 	}
 	statuses := make([]bulkStatus, len(entries))
-	for i, s := range in.receive(ctx, raws) {
-		statuses[i] = bulkStatus{EntryID: entries[i].EntryID, Status: s}
+	for i, status := range s.receive(ctx, raws) {
+		statuses[i] = bulkStatus{EntryID: entries[i].EntryID, Status: status}
 	}
 	writeStatus(w, map[string]any{"statuses": statuses})
 }
@@ -141,14 +160,16 @@ const (
 	retry   = "RETRY"
 )
 
-func (in *Inbox) receive(ctx context.Context, raws []json.RawMessage) []string {
+func (s *Subscriber) receive(ctx context.Context, raws []json.RawMessage) []string {
 	statuses := make([]string, len(raws))
 	batch := make([]Event, 0, len(raws))
 	at := make([]int, 0, len(raws))
 	for i, raw := range raws {
 		e, err := Parse(raw)
 		if err != nil {
-			statuses[i] = in.buryUnreadable(ctx, raw, err)
+			if statuses[i] = success; s.Unreadable(ctx, raw, err) != nil {
+				statuses[i] = retry
+			}
 			continue
 		}
 		batch, at = append(batch, e), append(at, i)
@@ -156,11 +177,11 @@ func (in *Inbox) receive(ctx context.Context, raws []json.RawMessage) []string {
 	if len(batch) == 0 {
 		return statuses
 	}
-	for i, err := range in.Apply(ctx, batch) {
+	for i, err := range s.Apply(ctx, batch) {
 		statuses[at[i]] = success
 		if err != nil {
 			statuses[at[i]] = retry
-			in.o.Log.Warn("event will be delivered again", "event", batch[i].ID, "type", batch[i].Type, "error", err)
+			s.Log.Warn("event will be delivered again", "event", batch[i].ID, "type", batch[i].Type, "error", err)
 		}
 	}
 	return statuses

@@ -109,6 +109,10 @@ func (k *Kit) Every(name string, d time.Duration, fn func(ctx context.Context) e
 	k.loops.add(name, k.loops.periodic(name, d, fn))
 }
 
+// Producers asks the services that publish for what a consumer missed: for a
+// service without a database, which keeps its positions itself.
+func (k *Kit) Producers() inbox.Producers { return carrier{k.Dapr} }
+
 // Ready adds a check to /readyz. A check that is not essential is reported, but
 // keeps the service ready.
 func (k *Kit) Ready(name string, essential bool, check func(ctx context.Context) error) {

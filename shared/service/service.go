@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -263,13 +264,18 @@ func (k *Kit) mount() {
 	}
 	if k.DB != nil {
 		k.mountDatabase()
-	} else if k.Inbox == nil {
+	} else if !k.routed("/dapr/subscribe") {
 		// The sidecar asks every app; one without subscriptions says so.
 		k.Web.Handle(http.MethodGet, "/dapr/subscribe", web.Sidecar(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, "[]") // as above
 		}))
 	}
+}
+
+// routed says whether the service has registered a path itself.
+func (k *Kit) routed(path string) bool {
+	return slices.ContainsFunc(k.Web.Routes(), func(r web.RouteInfo) bool { return r.Path == path })
 }
 
 func version() string {

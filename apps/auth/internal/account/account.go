@@ -12,12 +12,12 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/auth/internal/once"
 	"lms/apps/auth/internal/session"
 	"lms/apps/auth/internal/signin"
 	"lms/apps/auth/internal/throttle"
 	"lms/shared/apperr"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/once"
 	"lms/shared/work"
 )
 

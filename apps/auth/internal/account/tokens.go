@@ -5,10 +5,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/auth/internal/once"
 	"lms/apps/auth/internal/signin"
 	"lms/shared/apperr"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/once"
 	"lms/shared/page"
 	"lms/shared/work"
 )

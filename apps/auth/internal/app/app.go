@@ -13,12 +13,13 @@ import (
 	"lms/apps/auth/internal/keys"
 	"lms/apps/auth/internal/oidc"
 	"lms/apps/auth/internal/session"
-	"lms/apps/auth/internal/state"
 	"lms/apps/auth/internal/token"
 	"lms/apps/auth/internal/users"
 	"lms/shared/apperr"
 	"lms/shared/authn"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/dapr"
+	"lms/shared/record"
 	"lms/shared/service"
 )
 
@@ -80,7 +81,7 @@ func Build(_ context.Context, k *service.Kit) error {
 	}, k.Now, cfg.ServiceTTL).Token)
 
 	p := parts{
-		config: cfg, store: state.New(k.Dapr, 0), users: users.New(k.Dapr), providers: providers,
+		config: cfg, store: sessionStore(k.Dapr), users: users.New(k.Dapr), providers: providers,
 		secrets:  &serviceSecrets{read: k.Dapr.Secret, now: k.Now, kept: map[string]keptSecret{}},
 		verifier: k.Verifier, policy: k.Authz, issuer: k.Config.Issuer, publicURL: strings.TrimSuffix(k.Config.PublicURL, "/"),
 		now: k.Now, newID: k.NewID, log: k.Log,
@@ -119,6 +120,14 @@ func Build(_ context.Context, k *service.Kit) error {
 		return b.Keys.Run(ctx, keysPeek, keysSync)
 	})
 	return nil
+}
+
+// sessionStore is the `cache` block.
+func sessionStore(c *dapr.Client) record.Store {
+	return dapr.Records{
+		Sidecar: c, Component: internalapi.SessionStore,
+		Away: apperr.Unavailable("sessions_unavailable", "Sign-in is not possible at the moment. Try again."),
+	}
 }
 
 // begin waits for the sealing secret and makes the core.

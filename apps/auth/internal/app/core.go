@@ -13,14 +13,14 @@ import (
 	"lms/apps/auth/internal/account"
 	"lms/apps/auth/internal/httpapi"
 	"lms/apps/auth/internal/keys"
-	"lms/apps/auth/internal/once"
-	"lms/apps/auth/internal/record"
 	"lms/apps/auth/internal/session"
 	"lms/apps/auth/internal/signin"
 	"lms/apps/auth/internal/throttle"
 	"lms/apps/auth/internal/token"
 	"lms/shared/authn"
 	"lms/shared/authz"
+	"lms/shared/once"
+	"lms/shared/record"
 )
 
 // userService is everything that auth asks of the user service.

@@ -17,12 +17,12 @@ import (
 	"lms/apps/auth/internal/keys"
 	"lms/apps/auth/internal/oidc"
 	"lms/apps/auth/internal/session"
-	"lms/apps/auth/internal/statetest"
 	"lms/shared/authn"
 	"lms/shared/authz"
 	"lms/shared/clock"
 	"lms/shared/config"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/record/recordtest"
 	"lms/shared/testkit"
 	"lms/shared/web"
 )
@@ -45,7 +45,7 @@ func (f fixedSecrets) ServiceSecret(_ context.Context, name string) (string, err
 type installation struct {
 	t      *testing.T
 	clock  *clock.Manual
-	store  *statetest.Memory
+	store  *recordtest.Memory
 	users  *directory
 	core   *built
 	router *web.Router
@@ -57,7 +57,7 @@ type change func(*parts)
 func newInstallation(t *testing.T, changes ...change) *installation {
 	t.Helper()
 	c := clock.NewManual(time.Now())
-	in := &installation{t: t, clock: c, store: statetest.NewMemory(c.Now), users: newDirectory(c)}
+	in := &installation{t: t, clock: c, store: recordtest.NewMemory(c.Now), users: newDirectory(c)}
 	in.core, in.router = in.replica(changes...)
 	require.NoError(t, in.core.Keys.Sync(t.Context()))
 	in.Client = testkit.Server(t, in.router, nil).

@@ -134,7 +134,7 @@ func TestLoginRefusals(t *testing.T) {
 	in.POST("/api/v1/auth/login", body("email", "x", "password", strings.Repeat("p", 129))).Expect(http.StatusUnprocessableEntity)
 	in.POST("/api/v1/auth/login", body("email", "ada@example.org", "password", "x", "role", "platform_admin")).Expect(http.StatusUnprocessableEntity)
 	in.store.SetFail(true)
-	try(fresh).Expect(http.StatusServiceUnavailable).Code("sessions_unavailable")
+	try(fresh).Expect(http.StatusServiceUnavailable).Code("state_unavailable")
 }
 
 func TestTheOwnersDeviceIsNotSlowedByOthersGuesses(t *testing.T) {

@@ -20,7 +20,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"lms/apps/auth/internal/state/sidecartest"
 	"lms/shared/apperr"
 	"lms/shared/authn"
 	"lms/shared/authz"
@@ -28,6 +27,7 @@ import (
 	"lms/shared/config"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/service"
+	"lms/shared/testkit/sidecartest"
 	"lms/shared/web"
 )
 

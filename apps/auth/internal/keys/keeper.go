@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/auth/internal/record"
 	"lms/shared/apperr"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/record"
 )
 
 // stateKey is where the sealed ring is kept in the state block, without an end.

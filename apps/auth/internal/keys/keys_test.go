@@ -16,12 +16,12 @@ import (
 	"pgregory.net/rapid"
 
 	"lms/apps/auth/internal/keys"
-	"lms/apps/auth/internal/record"
-	"lms/apps/auth/internal/statetest"
 	"lms/shared/apperr"
 	"lms/shared/authn"
 	"lms/shared/clock"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/record"
+	"lms/shared/record/recordtest"
 )
 
 var (
@@ -176,13 +176,13 @@ func (v *vault) Report(_ context.Context, e internalapi.SecurityEvent) error {
 type world struct {
 	t     *testing.T
 	clock *clock.Manual
-	store *statetest.Memory
+	store *recordtest.Memory
 	vault *vault
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: clock.NewManual(start), vault: &vault{}}
-	w.store = statetest.NewMemory(w.clock.Now)
+	w.store = recordtest.NewMemory(w.clock.Now)
 	return w
 }
 

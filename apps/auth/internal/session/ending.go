@@ -7,9 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/auth/internal/record"
 	"lms/shared/apperr"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/record"
 )
 
 // Live says whether a session lives; 401 `session_ended` if not.

@@ -7,10 +7,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/auth/internal/record"
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/record"
 )
 
 // Users is what sessions ask of the user service.

@@ -13,13 +13,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"lms/apps/auth/internal/record"
 	"lms/apps/auth/internal/session"
-	"lms/apps/auth/internal/statetest"
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/clock"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/record"
+	"lms/shared/record/recordtest"
 )
 
 var (
@@ -100,14 +100,14 @@ func (p *people) reported() []string {
 
 type world struct {
 	clock    *clock.Manual
-	store    *statetest.Memory
+	store    *recordtest.Memory
 	people   *people
 	sessions *session.Sessions
 }
 
 func newWorld(t require.TestingT) *world {
 	w := &world{clock: clock.NewManual(start), people: newPeople()}
-	w.store = statetest.NewMemory(w.clock.Now)
+	w.store = recordtest.NewMemory(w.clock.Now)
 	w.sessions = w.replica(t, secretA)
 	return w
 }

@@ -12,12 +12,12 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/auth/internal/record"
 	"lms/apps/auth/internal/session"
 	"lms/apps/auth/internal/throttle"
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/record"
 )
 
 // Users is what signing in asks of the user service. Verdicts are replies; an

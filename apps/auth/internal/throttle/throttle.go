@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/auth/internal/record"
 	"lms/shared/apperr"
+	"lms/shared/record"
 )
 
 // Rules are the rules of each kind of count.

@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"lms/apps/auth/internal/statetest"
 	"lms/apps/auth/internal/throttle"
 	"lms/shared/apperr"
 	"lms/shared/clock"
+	"lms/shared/record/recordtest"
 )
 
 const (
@@ -25,13 +25,13 @@ const (
 
 type world struct {
 	clock *clock.Manual
-	store *statetest.Memory
+	store *recordtest.Memory
 	*throttle.Throttle
 }
 
 func newWorld(t require.TestingT) *world {
 	c := clock.NewManual(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
-	store := statetest.NewMemory(c.Now)
+	store := recordtest.NewMemory(c.Now)
 	th, err := throttle.New(store, throttle.DefaultRules(), c.Now, []byte("the sealing secret of this very test"), 180*24*time.Hour)
 	require.NoError(t, err)
 	return &world{clock: c, store: store, Throttle: th}

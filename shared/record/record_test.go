@@ -8,10 +8,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lms/apps/auth/internal/record"
-	"lms/apps/auth/internal/statetest"
 	"lms/shared/apperr"
 	"lms/shared/clock"
+	"lms/shared/record"
+	"lms/shared/record/recordtest"
 )
 
 type note struct {
@@ -19,9 +19,9 @@ type note struct {
 	Ends time.Time `json:"exp"`
 }
 
-func setup() (*clock.Manual, *statetest.Memory, *record.Book[note]) {
+func setup() (*clock.Manual, *recordtest.Memory, *record.Book[note]) {
 	c := clock.NewManual(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
-	store := statetest.NewMemory(c.Now)
+	store := recordtest.NewMemory(c.Now)
 	return c, store, record.NewBook(store, c.Now, func(n *note) time.Time { return n.Ends })
 }
 

@@ -1,6 +1,6 @@
-// Package statetest is a record.Store in memory with the exact meaning of ETag,
-// first write and TTL, and the suite that it shares with the real state block.
-package statetest
+// Package recordtest is a record.Store in memory with the exact meaning of ETag,
+// first write and TTL, and the suite that it shares with the real state blocks.
+package recordtest
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"lms/apps/auth/internal/record"
 	"lms/shared/apperr"
+	"lms/shared/record"
 )
 
 // Memory is a store in memory. Fail makes every call fail as unavailable.
@@ -91,7 +91,7 @@ func (m *Memory) enter(op, key string) error {
 		hook(op, key)
 	}
 	if fail {
-		return apperr.Unavailable("sessions_unavailable", "away")
+		return apperr.Unavailable("state_unavailable", "The state store is away.")
 	}
 	return nil
 }

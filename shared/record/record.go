@@ -1,7 +1,8 @@
 // Package record keeps one value per key in a state store and changes it by
-// compare-and-set. The store may forget anything at any moment and may ignore
-// the time to live, so that each value says itself when it ends. No write
-// touches more than one key: stores differ in what a transaction means.
+// compare-and-set. NewBook is for a store that may forget anything at any moment,
+// Durable for one that forgets nothing. Either may ignore the time to live, so
+// that each value says itself when it ends. No write touches more than one key:
+// stores differ in what a transaction means.
 //
 // Nothing is ever deleted; what ends is overwritten by a mark that lives as long
 // as a request can. Redis lets a write or a delete pass whose ETag is of a key
@@ -61,15 +62,25 @@ const maxTries = 24
 // Book reads and changes the values of one type. T says when it ends with the
 // JSON field that Ends reads.
 type Book[T any] struct {
-	store Store
-	now   func() time.Time
-	ends  func(*T) time.Time // zero: never
-	locks *locks
+	store   Store
+	now     func() time.Time
+	ends    func(*T) time.Time // zero: never
+	locks   *locks
+	durable bool
 }
 
 // NewBook makes a book. ends says when a value ends; a zero time means never.
 func NewBook[T any](store Store, now func() time.Time, ends func(*T) time.Time) *Book[T] {
 	return &Book[T]{store: store, now: now, ends: ends, locks: newLocks()}
+}
+
+// Durable makes a book of values that must not be lost: one that cannot be read is
+// an error, never overwritten. ends may be nil: no value ends.
+func Durable[T any](store Store, now func() time.Time, ends func(*T) time.Time) *Book[T] {
+	if ends == nil {
+		ends = func(*T) time.Time { return time.Time{} }
+	}
+	return &Book[T]{store: store, now: now, ends: ends, locks: newLocks(), durable: true}
 }
 
 // Get reads a value; nil when there is none, or it has ended.
@@ -86,12 +97,17 @@ func (b *Book[T]) read(ctx context.Context, key string) (value *T, etag string, 
 	if len(e.Value) == 0 {
 		return nil, e.ETag, nil
 	}
-	var m mark
 	v := new(T)
-	if json.Unmarshal(e.Value, &m) != nil || m.Gone || json.Unmarshal(e.Value, v) != nil {
+	if isGone(e.Value) {
+		return nil, e.ETag, nil
+	}
+	if err := json.Unmarshal(e.Value, v); err != nil {
+		if b.durable {
+			return nil, "", apperr.Internal(fmt.Errorf("record %s: %w", key, err))
+		}
 		// A value that nobody can read is as good as lost; the next write
 		// replaces it.
-		return nil, e.ETag, nil //nolint:nilerr // see above
+		return nil, e.ETag, nil
 	}
 	if end := b.ends(v); !end.IsZero() && !b.now().Before(end) {
 		return nil, e.ETag, nil
@@ -99,9 +115,16 @@ func (b *Book[T]) read(ctx context.Context, key string) (value *T, etag string, 
 	return v, e.ETag, nil
 }
 
+// isGone looks at the beginning only: a mark is never longer, and a document may
+// be large.
+func isGone(raw []byte) bool {
+	var m mark
+	return len(raw) <= 64 && json.Unmarshal(raw, &m) == nil && m.Gone
+}
+
 // Update changes the value of a key: fn gets the current one (nil for none) and
-// returns the next (nil ends it; with ErrKeep nothing is written). fn may be called again with a newer value and must not keep
-// what an earlier call did. Any other error of fn ends the update and is
+// returns the next (nil ends it; with ErrKeep nothing is written). fn may be
+// called again with a newer value and must not keep what an earlier call did. Any other error of fn ends the update and is
 // returned. After 24 lost races: 503 `state_busy`.
 func (b *Book[T]) Update(ctx context.Context, key string, fn func(current *T) (*T, error)) (*T, error) {
 	unlock, err := b.locks.lock(ctx, key)

@@ -10,10 +10,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lms/apps/auth/internal/once"
-	"lms/apps/auth/internal/statetest"
 	"lms/shared/apperr"
 	"lms/shared/clock"
+	"lms/shared/once"
+	"lms/shared/record/recordtest"
 	"lms/shared/work"
 )
 
@@ -21,9 +21,9 @@ type made struct {
 	ID string `json:"id"`
 }
 
-func setup() (*clock.Manual, *statetest.Memory) {
+func setup() (*clock.Manual, *recordtest.Memory) {
 	c := clock.NewManual(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
-	return c, statetest.NewMemory(c.Now)
+	return c, recordtest.NewMemory(c.Now)
 }
 
 func keyed(ctx context.Context, caller, key string, body byte) context.Context {

@@ -62,13 +62,28 @@ func FreePorts(t testing.TB, n int) []string {
 	t.Helper()
 	ports := make([]string, n)
 	for i := range ports {
-		ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		ln, err := net.Listen("tcp", "127.0.0.1:0") // closed at once
 		require.NoError(t, err)
 		defer func() { _ = ln.Close() }()
 		_, ports[i], err = net.SplitHostPort(ln.Addr().String())
 		require.NoError(t, err)
 	}
 	return ports
+}
+
+// sourceTree is the folder of go.mod above the test.
+func sourceTree(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	require.NoError(t, err)
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		require.NotEqual(t, dir, parent, "no go.mod above the test")
+		dir = parent
+	}
 }
 
 type output struct {
@@ -92,8 +107,7 @@ func (l *output) String() string {
 // test.
 func Start(t testing.TB, o Options) Sidecar {
 	t.Helper()
-	root, err := filepath.Abs("../../../..")
-	require.NoError(t, err)
+	root := sourceTree(t)
 	path := program(t, root)
 	resources := t.TempDir()
 	for _, name := range o.Components {
@@ -141,7 +155,7 @@ func Start(t testing.TB, o Options) Sidecar {
 }
 
 func healthy(url string) error {
-	res, err := http.Get(url) //nolint:noctx,gosec // bounded by the caller, loopback
+	res, err := http.Get(url) // bounded by the caller, loopback
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package statetest_test
+package recordtest_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"lms/apps/auth/internal/record"
+	"lms/shared/record"
 )
 
 // suite checks what auth needs of a store. pass lets time go by for the store.

@@ -15,8 +15,8 @@ import (
 	"fmt"
 	"time"
 
-	"lms/apps/auth/internal/record"
 	"lms/shared/apperr"
+	"lms/shared/record"
 	"lms/shared/work"
 )
 

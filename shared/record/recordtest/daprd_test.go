@@ -1,4 +1,4 @@
-package statetest_test
+package recordtest_test
 
 import (
 	"context"
@@ -7,26 +7,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lms/apps/auth/internal/record"
-	"lms/apps/auth/internal/state"
-	"lms/apps/auth/internal/state/sidecartest"
+	"lms/shared/apperr"
 	"lms/shared/dapr"
+	"lms/shared/record"
+	"lms/shared/testkit/sidecartest"
 )
 
-// block is the state block of an app: the `cache` of the embedded profile.
-func block(t *testing.T, home, app string) *state.Store {
+// block is a state block of the embedded profile as an app sees it.
+func block(t *testing.T, home, app, component string) record.Store {
 	t.Helper()
-	s := sidecartest.Start(t, sidecartest.Options{App: app, Home: home, Components: []string{"cache.yaml"}})
+	s := sidecartest.Start(t, sidecartest.Options{App: app, Home: home, Components: []string{component + ".yaml"}})
 	c, err := dapr.New(dapr.Options{HTTP: s.HTTP, GRPC: s.GRPC, APIToken: sidecartest.APIToken})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	return state.New(c, 5*time.Second)
+	return dapr.Records{Sidecar: c, Component: component, Timeout: 5 * time.Second, Away: apperr.Unavailable("state_unavailable", "Away.")}
 }
 
 func TestStateBlock(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
-	store := block(t, home, "auth")
+	store := block(t, home, "auth", "cache")
 	suite(t, store, func(d time.Duration) {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
@@ -34,7 +34,7 @@ func TestStateBlock(t *testing.T) {
 	})
 
 	t.Run("the gateway reads what auth writes", func(t *testing.T) {
-		other := block(t, home, "gateway")
+		other := block(t, home, "gateway", "cache")
 		require.NoError(t, store.Put(t.Context(), "sessions.shared", []byte(`{"a":1}`), record.Write{TTL: time.Minute}))
 		e, err := other.Get(t.Context(), "sessions.shared")
 		require.NoError(t, err)
@@ -46,5 +46,14 @@ func TestStateBlock(t *testing.T) {
 		_, err := store.Get(ctx, "x")
 		require.Error(t, err)
 		require.NotErrorIs(t, err, record.ErrConflict)
+	})
+}
+
+func TestDurableStateBlock(t *testing.T) {
+	t.Parallel()
+	suite(t, block(t, t.TempDir(), "notification", "state"), func(d time.Duration) {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		<-timer.C // the store has a clock of its own
 	})
 }
