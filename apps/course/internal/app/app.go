@@ -9,8 +9,8 @@ import (
 	"lms/apps/course/internal/events"
 	"lms/apps/course/internal/httpapi"
 	"lms/apps/course/internal/postgres"
-	"lms/apps/course/internal/richtext"
 	"lms/apps/course/internal/transfer"
+	"lms/shared/richtext"
 	"lms/shared/service"
 )
 
