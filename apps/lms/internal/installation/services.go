@@ -29,6 +29,7 @@ func Services() []Service {
 		{Name: "auth"},
 		{Name: "course", Database: true},
 		{Name: "enrollment", Database: true},
+		{Name: "content", Database: true},
 		{Name: Gateway, Edge: true},
 	}
 }
