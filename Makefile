@@ -5,7 +5,7 @@ HOME_DIR := $(or $(LMS_HOME),.lms)
 TEST_FLAGS ?= -race
 TOOLS := $(CURDIR)/.cache/tools
 # Packages whose tests know -update, and write what follows from the code.
-DOCUMENTED := $(addsuffix /internal/app,./apps/user ./apps/auth ./apps/course ./apps/enrollment ./apps/content) ./apps/gateway/internal/edge ./shared/service
+DOCUMENTED := $(addsuffix /internal/app,./apps/user ./apps/auth ./apps/course ./apps/enrollment ./apps/content ./apps/assignment) ./apps/gateway/internal/edge ./shared/service
 
 .PHONY: help
 help: ## This list

@@ -30,6 +30,7 @@ func Services() []Service {
 		{Name: "course", Database: true},
 		{Name: "enrollment", Database: true},
 		{Name: "content", Database: true},
+		{Name: "assignment", Database: true},
 		{Name: Gateway, Edge: true},
 	}
 }

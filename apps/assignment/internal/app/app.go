@@ -1,0 +1,46 @@
+// Package app puts the assignment service together.
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lms/apps/assignment/internal/coursework"
+	"lms/apps/assignment/internal/events"
+	"lms/apps/assignment/internal/httpapi"
+	"lms/apps/assignment/internal/postgres"
+	"lms/apps/assignment/internal/richtext"
+	"lms/shared/service"
+)
+
+// Config is what can be set by environment variables, LMS_ASSIGNMENT_….
+type Config struct {
+	DueSoonBefore time.Duration `default:"24h" desc:"how long before its due time work is said to be due"`
+	MaxFileBytes  int64         `default:"1073741824" desc:"the largest file that an assignment may allow, in bytes"`
+	UploadFor     time.Duration `default:"24h" desc:"how long an uploaded file waits to be handed in"`
+}
+
+// Build wires the service into its kit.
+func Build(_ context.Context, k *service.Kit) error {
+	if err := k.NeedsDatabase(); err != nil {
+		return err
+	}
+	var cfg Config
+	if err := k.LoadConfig(&cfg); err != nil {
+		return err
+	}
+	people := events.NewPeople(k.Dapr, k.Now)
+	svc := &coursework.Service{
+		Store: postgres.NewStore(k.DB), Authz: k.Authz, Access: events.NewAccess(k.Dapr, k.Now), People: people, Text: richtext.New(),
+		Settings: coursework.Settings{DueSoonBefore: cfg.DueSoonBefore, MaxFileBytes: cfg.MaxFileBytes, UploadFor: cfg.UploadFor},
+		Now:      k.Now, NewID: k.NewID, NewAlias: uuid.New,
+	}
+	api := &httpapi.API{Service: svc, Now: k.Now}
+	if k.Objects != nil {
+		api.Files = k.Objects
+	}
+	api.Mount(k.Web)
+	return nil
+}

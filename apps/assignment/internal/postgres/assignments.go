@@ -1,0 +1,143 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lms/apps/assignment/internal/coursework"
+	"lms/shared/apperr"
+	"lms/shared/page"
+	"lms/shared/pg"
+)
+
+const (
+	assignmentColumns = `
+a.id, a.tenant_id, a.org_unit_id, a.course_id, a.group_id, a.position, a.title, a.description, a.grading_type, a.scheme_id, a.points,
+a.extra_points, a.omit_from_final, a.due_at, a.available_from, a.cutoff_at, a.lock_at, a.submission_types, a.file_extensions,
+a.max_files, a.max_file_bytes, a.attempts, a.group_set_id, a.anonymous, a.posting, a.rubric_id, a.rubric_revision, a.published,
+a.published_at, a.due_soon_told_for, a.missing_checked_at, a.deleted_at, a.created_by, a.created_at, a.updated_at, a.version`
+
+	insertAssignmentSQL = `
+insert into assignments (id, tenant_id, org_unit_id, course_id, group_id, position, title, description, grading_type, scheme_id,
+  points, extra_points, omit_from_final, due_at, available_from, cutoff_at, lock_at, submission_types, file_extensions, max_files,
+  max_file_bytes, attempts, group_set_id, anonymous, posting, rubric_id, rubric_revision, published, published_at,
+  due_soon_told_for, missing_checked_at, deleted_at, created_by, created_at, updated_at, version)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26,
+  $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)`
+
+	updateAssignmentSQL = `
+update assignments set org_unit_id = $2, group_id = $3, position = $4, title = $5, description = $6, grading_type = $7,
+  scheme_id = $8, points = $9, extra_points = $10, omit_from_final = $11, due_at = $12, available_from = $13, cutoff_at = $14,
+  lock_at = $15, submission_types = $16, file_extensions = $17, max_files = $18, max_file_bytes = $19, attempts = $20,
+  group_set_id = $21, anonymous = $22, posting = $23, rubric_id = $24, rubric_revision = $25, published = $26, published_at = $27,
+  due_soon_told_for = $28, missing_checked_at = $29, deleted_at = $30, updated_at = $31, version = $32
+where id = $1 and version = $32 - 1`
+
+	assignmentSQL     = `select` + assignmentColumns + ` from assignments a where a.id = $1 and a.deleted_at is null`
+	lockAssignmentSQL = assignmentSQL + ` for update`
+)
+
+// refused names the constraint that a write broke.
+func refused(err error) error {
+	switch {
+	case pg.Violates(err, "assignments_group"):
+		return apperr.Invalid(apperr.Field{Path: "group_id", Code: "unknown_group", Message: "No such assignment group in the course."}).With(err)
+	case pg.Violates(err, "assignments_rubric"):
+		return apperr.Invalid(apperr.Field{Path: "rubric_id", Code: "unknown_rubric", Message: "No such rubric in the course."}).With(err)
+	}
+	return err
+}
+
+// InsertAssignment implements coursework.AssignmentTx.
+func (t tx) InsertAssignment(ctx context.Context, a coursework.Assignment) error {
+	_, err := pg.Exec(ctx, t, insertAssignmentSQL, a.ID, a.TenantID, a.OrgUnitID, a.CourseID, a.GroupID, a.Position, a.Title, a.Description,
+		a.GradingType, a.SchemeID, a.Points, a.ExtraPoints, a.OmitFromFinal, a.DueAt, a.AvailableFrom, a.CutoffAt, a.LockAt,
+		list(a.SubmissionTypes), list(a.FileExtensions), a.MaxFiles, a.MaxFileBytes, a.Attempts, a.GroupSetID, a.Anonymous, a.Posting,
+		a.RubricID, a.RubricRevision, a.Published, a.PublishedAt, a.DueSoonToldFor, a.MissingCheckedAt, a.DeletedAt, a.CreatedBy,
+		a.CreatedAt, a.UpdatedAt, a.Version)
+	return refused(err)
+}
+
+// UpdateAssignment implements coursework.AssignmentTx.
+func (t tx) UpdateAssignment(ctx context.Context, a coursework.Assignment) error {
+	return refused(pg.ExecVersioned(ctx, t, updateAssignmentSQL, a.ID, a.OrgUnitID, a.GroupID, a.Position, a.Title, a.Description,
+		a.GradingType, a.SchemeID, a.Points, a.ExtraPoints, a.OmitFromFinal, a.DueAt, a.AvailableFrom, a.CutoffAt, a.LockAt,
+		list(a.SubmissionTypes), list(a.FileExtensions), a.MaxFiles, a.MaxFileBytes, a.Attempts, a.GroupSetID, a.Anonymous, a.Posting,
+		a.RubricID, a.RubricRevision, a.Published, a.PublishedAt, a.DueSoonToldFor, a.MissingCheckedAt, a.DeletedAt, a.UpdatedAt, a.Version))
+}
+
+// Assignment implements coursework.AssignmentTx.
+func (t tx) Assignment(ctx context.Context, id uuid.UUID) (coursework.Assignment, error) {
+	return pg.One[coursework.Assignment](ctx, t, "assignment", assignmentSQL, id)
+}
+
+// LockAssignment implements coursework.AssignmentTx.
+func (t tx) LockAssignment(ctx context.Context, id uuid.UUID) (coursework.Assignment, error) {
+	return pg.One[coursework.Assignment](ctx, t, "assignment", lockAssignmentSQL, id)
+}
+
+// listAssignmentsBase is what all sorts share: $5 says "first page", $6 and $7 are
+// the last row seen, $8 is the limit.
+const (
+	listAssignmentsBase = `select` + assignmentColumns + ` from assignments a
+where a.course_id = $1 and a.deleted_at is null and ($2 = '' or lower(a.title) like $2) and ($3::uuid is null or a.group_id = $3)
+  and ($4::boolean is null or a.published = $4)`
+	assignmentsByPositionSQL     = listAssignmentsBase + ` and ($5 or (a.position, a.id) > ($6::integer, $7::uuid)) order by a.position, a.id limit $8`
+	assignmentsByPositionDownSQL = listAssignmentsBase + ` and ($5 or (a.position, a.id) < ($6::integer, $7::uuid)) order by a.position desc, a.id desc limit $8`
+	assignmentsByTitleSQL        = listAssignmentsBase + ` and ($5 or (a.title, a.id) > ($6::text, $7::uuid)) order by a.title, a.id limit $8`
+	assignmentsByTitleDownSQL    = listAssignmentsBase + ` and ($5 or (a.title, a.id) < ($6::text, $7::uuid)) order by a.title desc, a.id desc limit $8`
+	assignmentsByCreatedSQL      = listAssignmentsBase + ` and ($5 or (a.created_at, a.id) > ($6::timestamptz, $7::uuid)) order by a.created_at, a.id limit $8`
+	assignmentsByCreatedDownSQL  = listAssignmentsBase + ` and ($5 or (a.created_at, a.id) < ($6::timestamptz, $7::uuid)) order by a.created_at desc, a.id desc limit $8`
+	// Without a due time is last.
+	assignmentsByDueSQL     = listAssignmentsBase + ` and ($5 or (coalesce(a.due_at, 'infinity'), a.id) > (coalesce($6::timestamptz, 'infinity'), $7::uuid)) order by coalesce(a.due_at, 'infinity'), a.id limit $8`
+	assignmentsByDueDownSQL = listAssignmentsBase + ` and ($5 or (coalesce(a.due_at, '-infinity'), a.id) < (coalesce($6::timestamptz, '-infinity'), $7::uuid)) order by coalesce(a.due_at, '-infinity') desc, a.id desc limit $8`
+)
+
+// assignmentOrder is a sort: its statements and the key of a row.
+type assignmentOrder struct {
+	up, down string
+	key      func() any // a pointer to a value of the key's type
+	value    func(coursework.Assignment) any
+}
+
+func assignmentOrders() map[string]assignmentOrder {
+	return map[string]assignmentOrder{
+		coursework.SortPosition: {assignmentsByPositionSQL, assignmentsByPositionDownSQL, func() any { return new(int) }, func(a coursework.Assignment) any { return a.Position }},
+		coursework.SortTitle:    {assignmentsByTitleSQL, assignmentsByTitleDownSQL, func() any { return new(string) }, func(a coursework.Assignment) any { return a.Title }},
+		coursework.SortCreated:  {assignmentsByCreatedSQL, assignmentsByCreatedDownSQL, func() any { return new(time.Time) }, func(a coursework.Assignment) any { return a.CreatedAt }},
+		coursework.SortDue:      {assignmentsByDueSQL, assignmentsByDueDownSQL, func() any { return new(*time.Time) }, func(a coursework.Assignment) any { return a.DueAt }},
+	}
+}
+
+// ListAssignments implements coursework.AssignmentTx.
+func (t tx) ListAssignments(ctx context.Context, f coursework.AssignmentFilter, p page.Request) (page.Page[coursework.Assignment], error) {
+	var none page.Page[coursework.Assignment]
+	order, ok := assignmentOrders()[strings.TrimPrefix(f.Sort, "-")]
+	if !ok {
+		return none, apperr.Invalid(apperr.Field{Path: "sort", Code: "enum", Message: "No such sort."})
+	}
+	sql := order.up
+	if strings.HasPrefix(f.Sort, "-") {
+		sql = order.down
+	}
+	var (
+		sort string
+		last uuid.UUID
+		key  = order.key()
+	)
+	more, err := page.Decode(p.Cursor, &sort, key, &last)
+	if err != nil {
+		return none, err
+	}
+	if more && sort != f.Sort {
+		return none, badCursor()
+	}
+	rows, err := pg.Many[coursework.Assignment](ctx, t, sql, f.CourseID, like(f.Query), f.GroupID, f.Published, !more, key, last, p.Size()+1)
+	if err != nil {
+		return none, err
+	}
+	return page.Cut(rows, p.Size(), func(a coursework.Assignment) string { return page.Encode(f.Sort, order.value(a), a.ID) }), nil
+}

@@ -1,0 +1,10 @@
+// Command assignment is the assignment service: what learners hand in, and the
+// grades of a course.
+package main
+
+import (
+	"lms/apps/assignment/internal/app"
+	"lms/shared/service"
+)
+
+func main() { service.Main("assignment", app.Build) }
