@@ -73,6 +73,13 @@ func TestWhatIsCommittedGoesOut(t *testing.T) {
 		require.True(t, bytes.Contains(mail, []byte(part)), "%s in\n%s", part, mail)
 	}
 
+	// Only who may consume the topic may read what it kept, and the operator.
+	for caller, want := range map[string]int{"search": 200, "analytics": 200, "lms": 200, "payment": 403, "content": 403, "gateway": 403, "auth": 403} {
+		for _, path := range []string{"/internal/events/heads", "/internal/events?stream=course.events/0"} {
+			status, body := s.do(http.MethodGet, path, n.tokens.For(testkit.Service(caller)), "")
+			require.Equal(t, want, status, "%s: %s", caller, body)
+		}
+	}
 	service := n.tokens.For(testkit.Service("enrollment"))
 	status, body := s.do(http.MethodGet, "/internal/events/heads", service, "")
 	require.Equal(t, http.StatusOK, status, body)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"lms/shared/apperr"
+	"lms/shared/contracts"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/inbox"
 	"lms/shared/outbox"
@@ -67,15 +68,28 @@ type keptInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"500"`
 }
 
+// consumers are who may read this service's events: those that the table of
+// topics lets consume them, and the operator's command.
+func (k *Kit) consumers() []string {
+	apps := []string{internalapi.OperatorApp}
+	for _, app := range contracts.Services() {
+		if contracts.MayConsume(app, k.Name+".events") {
+			apps = append(apps, app)
+		}
+	}
+	return apps
+}
+
 func (k *Kit) eventRoutes() {
+	readers := web.Internal(k.consumers()...)
 	web.Register(k.Web, web.Op{
-		Method: http.MethodGet, Path: internalapi.PathEvents, ID: "kept-events", Summary: "Events that a consumer missed", Access: web.Internal(),
+		Method: http.MethodGet, Path: internalapi.PathEvents, ID: "kept-events", Summary: "Events that a consumer missed", Access: readers,
 	}, func(ctx context.Context, in *keptInput) (*answer[json.RawMessage], error) {
 		events, err := k.Outbox.Kept(ctx, in.Stream, in.From, in.To, in.Limit)
 		return &answer[json.RawMessage]{items[json.RawMessage]{events}}, err
 	})
 	web.Register(k.Web, web.Op{
-		Method: http.MethodGet, Path: internalapi.PathEventHeads, ID: "event-heads", Summary: "Where each stream stands", Access: web.Internal(),
+		Method: http.MethodGet, Path: internalapi.PathEventHeads, ID: "event-heads", Summary: "Where each stream stands", Access: readers,
 	}, func(ctx context.Context, _ *web.Empty) (*answer[outbox.Head], error) {
 		heads, err := k.Outbox.Heads(ctx)
 		return &answer[outbox.Head]{items[outbox.Head]{heads}}, err

@@ -135,7 +135,7 @@ func (k *Kit) open(ctx context.Context) (err error) {
 	}
 	tokens := authn.NewServiceTokens(fetchToken(k.Dapr, k.Name, cfg.ServiceSecret), nil)
 	k.tokens, k.forget = tokens.Token, tokens.Forget
-	k.Verifier = newVerifier(k.Dapr, cfg.Issuer)
+	k.Verifier = k.newVerifier()
 	k.policy = policy.New(fetchSnapshot(k.Dapr), nil)
 	k.Authz = k.policy
 	k.Web = web.NewRouter(web.Options{

@@ -76,30 +76,61 @@ func (c carrier) Kept(ctx context.Context, app, stream string, from, to int64, l
 }
 
 // jwksStore is the second level of the key set: a service that starts while
-// auth is away finds the keys there.
+// auth is away finds the keys there. Every service can write to the store, so
+// each keeps its own set under its own name, sealed with its own secret, and
+// believes no other.
 const (
 	jwksStore = "cache"
-	jwksKey   = "jwks"
+	jwksKey   = "jwks-"
 )
 
-func newVerifier(c *dapr.Client, issuer string) *authn.Verifier {
+func (k *Kit) newVerifier() *authn.Verifier {
+	c, key := k.Dapr, jwksKey+k.Name
 	return authn.NewVerifier(authn.Config{
-		Issuer: issuer,
+		Issuer: k.Config.Issuer,
 		FetchJWKS: func(ctx context.Context) (raw []byte, err error) {
 			_, err = c.Invoke(ctx, dapr.Call{App: "auth", Path: internalapi.PathJWKS, Anonymous: true, Out: &raw})
 			return raw, err
 		},
 		LoadJWKS: func(ctx context.Context) ([]byte, error) {
-			s, err := c.GetState(ctx, jwksStore, jwksKey)
-			if err == nil && !s.Exists() {
-				err = errors.New("no key set was kept")
+			s, err := c.GetState(ctx, jwksStore, key)
+			if err != nil {
+				return nil, err
 			}
-			return s.Value, err
+			if !s.Exists() {
+				return nil, errors.New("no key set was kept")
+			}
+			secret, err := ownSecret(ctx, c, k.Name, k.Config.ServiceSecret)
+			if err != nil {
+				return nil, err
+			}
+			return authn.OpenJWKS(secret, k.Now(), s.Value)
 		},
 		SaveJWKS: func(ctx context.Context, raw []byte) error {
-			return c.SaveState(ctx, jwksStore, jwksKey, raw, dapr.SaveOptions{TTL: 24 * time.Hour})
+			secret, err := ownSecret(ctx, c, k.Name, k.Config.ServiceSecret)
+			if err != nil {
+				return err
+			}
+			sealed, err := authn.SealJWKS(secret, k.Now(), raw)
+			if err != nil {
+				return err
+			}
+			return c.SaveState(ctx, jwksStore, key, sealed, dapr.SaveOptions{TTL: time.Hour})
 		},
 	})
+}
+
+// ownSecret proves who this service is: the one that was configured, else the
+// one of the secrets component.
+func ownSecret(ctx context.Context, c *dapr.Client, name, configured string) (string, error) {
+	if configured != "" {
+		return configured, nil
+	}
+	secret, err := c.Secret(ctx, "service-"+name)
+	if err != nil {
+		return "", fmt.Errorf("own secret: %w", err)
+	}
+	return secret, nil
 }
 
 // fetchSnapshot asks user for roles and org units.
@@ -120,16 +151,13 @@ func fetchSnapshot(c *dapr.Client) policy.Fetch {
 // fetchToken proves to auth who this service is.
 func fetchToken(c *dapr.Client, name, secret string) func(ctx context.Context) (string, time.Time, error) {
 	return func(ctx context.Context) (string, time.Time, error) {
-		proof := secret
-		if proof == "" {
-			var err error
-			if proof, err = c.Secret(ctx, "service-"+name); err != nil {
-				return "", time.Time{}, fmt.Errorf("own secret: %w", err)
-			}
+		proof, err := ownSecret(ctx, c, name, secret)
+		if err != nil {
+			return "", time.Time{}, err
 		}
 		asked := time.Now()
 		var token internalapi.ServiceToken
-		_, err := c.Invoke(ctx, dapr.Call{
+		_, err = c.Invoke(ctx, dapr.Call{
 			App: "auth", Method: http.MethodPost, Path: internalapi.PathServiceTokens, Anonymous: true, Idempotent: true,
 			Body: internalapi.ServiceTokenRequest{Service: name, Secret: proof}, Out: &token,
 		})

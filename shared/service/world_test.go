@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 	pb "github.com/dapr/dapr/pkg/proto/runtime/v1"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"lms/shared/authz"
 	"lms/shared/config"
@@ -37,11 +39,13 @@ type neighbours struct {
 	mu        sync.Mutex
 	published [][]byte
 	mails     [][]byte
+	state     map[string][]byte
+	authAway  bool
 }
 
 func newNeighbours(t *testing.T) *neighbours {
 	t.Helper()
-	return &neighbours{t: t, tokens: testkit.NewTokens(t), http: freeAddr(t), grpc: freeAddr(t), components: []string{"events-course"}}
+	return &neighbours{t: t, tokens: testkit.NewTokens(t), http: freeAddr(t), grpc: freeAddr(t), components: []string{"events-course"}, state: map[string][]byte{}}
 }
 
 func freeAddr(t *testing.T) string {
@@ -85,6 +89,10 @@ func (n *neighbours) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		answer(map[string]any{"components": loaded})
 	case "auth" + internalapi.PathJWKS:
+		if n.isAuthAway() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		_, _ = w.Write(n.tokens.JWKS())
 	case "auth" + internalapi.PathServiceTokens:
 		answer(internalapi.ServiceToken{AccessToken: n.tokens.For(testkit.Service("course")), ExpiresIn: 3600})
@@ -113,6 +121,47 @@ func (n *neighbours) InvokeBinding(_ context.Context, in *pb.InvokeBindingReques
 
 func (n *neighbours) GetSecret(context.Context, *pb.GetSecretRequest) (*pb.GetSecretResponse, error) {
 	return &pb.GetSecretResponse{Data: map[string]string{"objects-signing-key": strings.Repeat("k", 32)}}, nil
+}
+
+func (n *neighbours) GetState(_ context.Context, in *pb.GetStateRequest) (*pb.GetStateResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return &pb.GetStateResponse{Data: n.state[in.GetKey()]}, nil
+}
+
+func (n *neighbours) SaveState(_ context.Context, in *pb.SaveStateRequest) (*emptypb.Empty, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range in.GetStates() {
+		n.state[s.GetKey()] = s.GetValue()
+	}
+	return &emptypb.Empty{}, nil
+}
+
+// kept is what lies in the store.
+func (n *neighbours) kept() map[string][]byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.state)
+}
+
+// keep puts something into the store, as any other service can.
+func (n *neighbours) keep(key string, value []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state[key] = value
+}
+
+func (n *neighbours) isAuthAway() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.authAway
+}
+
+func (n *neighbours) setAuthAway() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.authAway = true
 }
 
 func (n *neighbours) events() [][]byte {
