@@ -121,7 +121,7 @@ func (s *Service) AddSecret(ctx context.Context, a work.Actor, in internalapi.Cl
 		return made, errSecretShown
 	}
 	if in.RevokeOthers {
-		s.endNow(ctx, internalapi.EndSessions{UserID: in.ID, Reason: "secrets_revoked"})
+		s.endNow(ctx, internalapi.EndSessions{UserID: in.ID, Reason: "secrets_revoked", Epoch: made.Client.Epoch})
 	}
 	return made, nil
 }

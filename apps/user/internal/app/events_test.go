@@ -174,3 +174,31 @@ func TestARoleChangeMakesTokensStaleButEndsNoSession(t *testing.T) {
 	require.Equal(t, ada.Epoch+1, end.Epoch)
 	require.Equal(t, []string{"created", "role_granted"}, w.types(ada.ID))
 }
+
+func TestSecretsThatAreRevokedEndTheTokensMadeWithThem(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx, root := w.as(w.root), w.root
+	c, old, err := w.svc.CreateClient(ctx, root, identity.NewClient{OrgUnitID: w.tenant, Name: "Registry"})
+	require.NoError(t, err)
+	c, second, err := w.svc.AddClientSecret(ctx, root, c.ID, nil, false)
+	require.NoError(t, err)
+	for _, secret := range []string{old, second} {
+		found, err := w.svc.VerifyClient(ctx, c.ID, secret, identity.From{})
+		require.NoError(t, err)
+		require.NotNil(t, found, "a further secret ends nothing")
+		require.Equal(t, c.Epoch, found.Epoch)
+	}
+
+	after, third, err := w.svc.AddClientSecret(ctx, root, c.ID, nil, true)
+	require.NoError(t, err)
+	require.Equal(t, c.Epoch+1, after.Epoch)
+	require.Eventually(t, func() bool { return len(w.ends(c.ID)) == 1 }, 10*time.Second, 10*time.Millisecond, "auth is told by a reliable call")
+	require.Equal(t, internalapi.EndSessions{UserID: c.ID, Reason: "secrets_revoked", Epoch: after.Epoch}, w.ends(c.ID)[0])
+	found, err := w.svc.VerifyClient(ctx, c.ID, third, identity.From{})
+	require.NoError(t, err)
+	require.Equal(t, after.Epoch, found.Epoch, "a token made with the new secret is newer than the order")
+	found, err = w.svc.VerifyClient(ctx, c.ID, old, identity.From{})
+	require.NoError(t, err)
+	require.Nil(t, found)
+}

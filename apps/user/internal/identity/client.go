@@ -207,17 +207,16 @@ func (s *Service) DeleteClient(ctx context.Context, actor authz.Principal, id uu
 }
 
 // AddClientSecret makes another secret, at most two live ones; with
-// revokeOthers the earlier ones end at once.
+// revokeOthers the earlier ones and their tokens end at once.
 func (s *Service) AddClientSecret(ctx context.Context, actor authz.Principal, id uuid.UUID, expires *time.Time, revokeOthers bool) (c Client, secret string, err error) {
 	if expires != nil && !expires.After(s.Now()) {
 		return c, "", apperr.Invalid(apperr.Field{Path: "expires_at", Code: "past", Message: "Must be in the future."})
 	}
 	c, err = s.onClient(ctx, actor, id, func(ctx context.Context, tx Tx, _ *authz.Policy, c *Client) error {
 		if revokeOthers {
-			if err := tx.RevokeClientSecrets(ctx, c.ID, s.Now()); err != nil {
+			if err := s.revokeSecrets(ctx, tx, c); err != nil {
 				return err
 			}
-			c.Secrets = nil
 		}
 		if len(c.Secrets) >= MaxClientSecrets {
 			return apperr.Conflict("too_many_secrets", "Two secrets are live; revoke them with the next one.")
@@ -228,6 +227,20 @@ func (s *Service) AddClientSecret(ctx context.Context, actor authz.Principal, id
 		return s.noteClient(ctx, tx, *c, "client.add_secret", map[string]work.Change{"revoke_others": {To: revokeOthers}})
 	})
 	return c, secret, err
+}
+
+// revokeSecrets ends all secrets of a client and what was signed in with them.
+// The epoch moves with it, so that a token whose proof was the old secret never
+// lives, however late it is opened.
+func (s *Service) revokeSecrets(ctx context.Context, tx Tx, c *Client) error {
+	if err := tx.RevokeClientSecrets(ctx, c.ID, s.Now()); err != nil {
+		return err
+	}
+	c.Secrets, c.Epoch = nil, c.Epoch+1
+	if err := tx.SetClientEpoch(ctx, c.ID, c.Epoch); err != nil {
+		return err
+	}
+	return s.Calls.EndSessions(ctx, tx, SessionEnd{Subject: c.ID, TenantID: c.TenantID, Reason: "secrets_revoked", Epoch: c.Epoch})
 }
 
 // SetClientGrants replaces what a service account may do; its tokens of before
