@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ccojocar/zxcvbn-go/frequency"
 	"golang.org/x/crypto/argon2"
 
 	"lms/shared/apperr"
@@ -45,7 +44,7 @@ type Hasher struct {
 	slots  chan struct{}
 	wait   time.Duration
 	dummy  string
-	common map[string]struct{}
+	common []string // in order
 }
 
 // New makes a hasher. slots is at least one.
@@ -53,24 +52,17 @@ func New(p Params, slots int, wait time.Duration) (*Hasher, error) {
 	if p.Memory < 8 || p.Memory > maxMemory || p.Time < 1 || p.Time > maxTime || p.Threads < 1 || slots < 1 {
 		return nil, errors.New("argon2id: parameters out of range")
 	}
-	h := &Hasher{params: p, slots: make(chan struct{}, slots), wait: wait, common: map[string]struct{}{}}
-	for _, word := range frequency.Lists["Passwords"].List {
-		if len(word) >= 6 {
-			h.common[strings.ToLower(word)] = struct{}{}
-		}
+	common, err := commonWords()
+	if err != nil {
+		return nil, err
 	}
-	for _, word := range ours {
-		h.common[word] = struct{}{}
-	}
+	h := &Hasher{params: p, slots: make(chan struct{}, slots), wait: wait, common: common}
 	// What an unknown account is compared with. Nobody knows its password.
 	secret := make([]byte, keyBytes)
 	_, _ = rand.Read(secret) // never fails since Go 1.24
 	h.dummy = h.encode(p, secret[:saltBytes], secret)
 	return h, nil
 }
-
-// ours are common where this product runs, and not in the list.
-var ours = []string{"changeme", "change-me", "passwort", "kennwort", "passwort1", "hallo123", "learning", "learning1", "welcome123", "administrator", "admin123", "student123", "teacher123", "password123", "qwertz123", "letmein123"}
 
 func (h *Hasher) enter(ctx context.Context) error {
 	select {
@@ -155,39 +147,4 @@ func decode(hash string) (p Params, salt, key []byte, err error) {
 		return p, nil, nil, errHash
 	}
 	return p, salt, key, nil
-}
-
-// Common implements identity.Passwords. Case does not make a password rarer,
-// nor do digits and signs behind it.
-func (h *Hasher) Common(password string) bool {
-	lower := strings.ToLower(password)
-	if _, ok := h.common[lower]; ok {
-		return true
-	}
-	if _, ok := h.common[strings.TrimRight(lower, "0123456789!.?")]; ok {
-		return true
-	}
-	return monotonous(lower)
-}
-
-// monotonous says that a password is one character again and again, or a run
-// through the alphabet, the digits or a keyboard's row.
-func monotonous(s string) bool {
-	runes := []rune(s)
-	if len(runes) == 0 {
-		return false
-	}
-	same := true
-	for _, r := range runes {
-		same = same && r == runes[0]
-	}
-	if same {
-		return true
-	}
-	for _, run := range []string{"01234567890123456789", "98765432109876543210", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm"} {
-		if strings.Contains(run, s) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,11 +1,15 @@
 package passwords_test
 
 import (
+	"bufio"
+	"compress/gzip"
 	"context"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -113,10 +117,31 @@ func TestAFloodIsBoundedAndSentAway(t *testing.T) {
 	require.Positive(t, busy, "with one slot and a millisecond of patience, most of twenty must be sent away")
 }
 
+// ASVS 5.0 6.2.4: at least the 3,000 most common that the policy would let
+// through, each of them refused.
+func TestTheListOfCommonPasswordsIsLongEnough(t *testing.T) {
+	t.Parallel()
+	h := hasher(t, small(), 1, time.Second)
+	f, err := os.Open("common-passwords.txt.gz")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	r, err := gzip.NewReader(f)
+	require.NoError(t, err)
+	long := 0
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		if word := lines.Text(); utf8.RuneCountInString(word) >= 8 {
+			require.True(t, h.Common(word), word)
+			require.True(t, h.Common(strings.ToUpper(word)), word)
+			long++
+		}
+	}
+	require.Greater(t, long, 8000)
+}
+
 func TestCommonPasswords(t *testing.T) {
 	t.Parallel()
 	h := hasher(t, small(), 1, time.Second)
-	for _, p := range []string{"password", "Password", "PASSWORD1", "12345678", "qwertyuiop", "iloveyou", "aaaaaaaa", "Sunshine2024!", "abcdefgh", "Passwort1"} {
+	for _, p := range []string{"password", "Password", "PASSWORD1", "12345678", "qwertyuiop", "iloveyou", "aaaaaaaa", "Sunshine2024!", "abcdefgh", "Passwort1", " trustno1 ", "Manchester2026!"} {
 		require.True(t, h.Common(p), p)
 	}
 	for _, p := range []string{"mellow-otter-72-violin", "Zx9#kkq2Lm", "korrekt pferd batterie"} {
