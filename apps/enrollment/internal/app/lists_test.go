@@ -201,7 +201,7 @@ func TestImport(t *testing.T) {
 		conn, err := w.pool.Acquire(t.Context())
 		require.NoError(t, err)
 		defer conn.Release()
-		_, err = conn.Exec(t.Context(), `delete from job_row`)
+		_, err = conn.Exec(t.Context(), `begin; set local lms.tenant = '*'; delete from job_row; commit`)
 		require.NoError(t, err)
 	}
 	clear()
