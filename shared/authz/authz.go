@@ -266,8 +266,8 @@ func (p *Policy) AllowsInCourse(pr Principal, perm Permission, orgUnit uuid.UUID
 // Renewer is a Source that can be asked for what it does not know yet.
 type Renewer interface {
 	Source
-	// Renew gives a policy as it is now, or the last one if it was renewed a
-	// moment ago.
+	// Renew gives a policy that was made after the call began. It fails where
+	// nobody can be asked.
 	Renew(ctx context.Context) (*Policy, error)
 }
 

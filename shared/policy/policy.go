@@ -46,6 +46,7 @@ type Cache struct {
 	current atomic.Pointer[held]
 
 	mu      sync.Mutex // one question at a time
+	tried   time.Time  // when the last question went out
 	failed  time.Time
 	lastErr error
 }
@@ -90,18 +91,45 @@ func (c *Cache) Policy(ctx context.Context) (*authz.Policy, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return nil, apperr.Unavailable("policy_unavailable", "Permissions cannot be checked at the moment. Try again.").With(c.lastErr)
+	return nil, unavailable(c.lastErr)
 }
 
-// Renew implements authz.Renewer: it asks anew, at most five times a second for
-// all callers together.
+// Renew implements authz.Renewer: the policy as it is now, asked for after the
+// call began, at most five times a second for all callers together. Error: 503
+// `policy_unavailable` when user does not answer: an older policy would call
+// what it does not know not there.
 func (c *Cache) Renew(ctx context.Context) (*authz.Policy, error) {
+	came := c.now()
 	c.mu.Lock()
-	if h := c.current.Load(); h == nil || c.now().Sub(h.asked) >= renewPause {
+	defer c.mu.Unlock()
+	if c.tried.Before(came) { // else another caller has asked meanwhile, for both
+		if err := sleep(ctx, renewPause-came.Sub(c.tried)); err != nil {
+			return nil, err
+		}
 		c.refreshLocked(ctx)
 	}
-	c.mu.Unlock()
-	return c.Policy(ctx)
+	if c.lastErr != nil {
+		return nil, unavailable(c.lastErr)
+	}
+	return c.current.Load().policy, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func unavailable(cause error) error {
+	return apperr.Unavailable("policy_unavailable", "Permissions cannot be checked at the moment. Try again.").With(cause)
 }
 
 // askLocked asks unless another caller has just done so, or has just failed.
@@ -123,6 +151,7 @@ func (c *Cache) refreshLocked(ctx context.Context) {
 		etag = h.etag
 	}
 	asked := c.now()
+	c.tried = asked
 	// The answer serves everybody: the first caller's hang-up must not end it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()

@@ -181,3 +181,43 @@ func TestWhatIsNotKnownYetIsAskedForAtOnce(t *testing.T) {
 	}
 	require.Equal(t, 2, asked)
 }
+
+func TestNotKnowingIsNotTheSameAsNotThere(t *testing.T) {
+	t.Parallel()
+	u, now, c := start()
+	require.Equal(t, "1", version(t, c))
+	u.set("1", errors.New("connection refused"))
+	now.Advance(time.Second)
+	_, err := authz.Knowing(t.Context(), c, authz.Principal{}, uuid.New())
+	require.Equal(t, "policy_unavailable", apperr.Code(err), "user cannot say whether there is such a unit")
+	require.Equal(t, "1", version(t, c), "what is known goes on")
+}
+
+func TestAnAnswerOfBeforeTheQuestionIsNotEnough(t *testing.T) {
+	t.Parallel()
+	u := &user{ver: "1"}
+	c := policy.New(u.fetch, nil)
+	require.Equal(t, "1", version(t, c))
+	u.set("2", nil) // made a moment after the policy was asked for
+	p, err := c.Renew(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "2", p.Version)
+}
+
+func TestCallersAtOnceShareOneQuestion(t *testing.T) {
+	t.Parallel()
+	u := &user{ver: "1"}
+	c := policy.New(u.fetch, nil)
+	require.Equal(t, "1", version(t, c))
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			_, err := c.Renew(context.Background())
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	require.LessOrEqual(t, u.asked.Load(), int64(10), "five a second, however many ask")
+}
