@@ -26,6 +26,8 @@ func TestCalm(t *testing.T) {
 		{"12 stopped consumer", s.pausedConsumer},
 		{"11 dying consumer", s.dyingConsumer},
 		{"13 new consumer", s.newConsumer},
+		{"8 13 late consumer", s.lateConsumer},
+		{"11 panics", s.panics},
 	} {
 		t.Run(scenario.name, scenario.run)
 	}

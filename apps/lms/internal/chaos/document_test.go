@@ -205,7 +205,7 @@ func (r route) rules(have ids) map[string]any {
 	case "/api/v1/courses/{id}/enrollments/bulk":
 		return map[string]any{"user_ids": []string{have["users/{id}"]}}
 	case "/api/v1/imports/courses":
-		return map[string]any{"org_unit_id": have["body:org_unit_id"], "code": text(nil, "code")}
+		return map[string]any{"course_id": have["courses/{id}"]}
 	case "/api/v1/imports/uploads":
 		return map[string]any{"filename": "course.imscc", "size": 10, "sha256": strings.Repeat("0", 64)}
 	case "/api/v1/org-units": // without a parent it is a new organisation, for the platform's administrators

@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/lms/internal/chaos"
-	"lms/apps/lms/internal/e2e"
 )
 
 // TestKilled is about processes that are killed with SIGKILL and started again
@@ -26,6 +25,7 @@ func TestKilled(t *testing.T) {
 	t.Run("2 sidecars killed during 10k enrollments", func(t *testing.T) { s.killedUnderLoad(t, "2", "sidecar", people) })
 	t.Run("26 retries of a POST", s.retriedPost)
 	t.Run("any process at any step", s.killedOnTheGoldenPath)
+	t.Run("20 reconciliation", s.reconciled)
 }
 
 // killedUnderLoad fails when an enrollment that was answered with 201 is not in
@@ -45,7 +45,7 @@ func (s *school) killedUnderLoad(t *testing.T, scenario, kind string, people []s
 		defer close(finished)
 		each(len(l.keys), lanes, l.once)
 	}()
-	names := serviceNames()
+	names := serviceNames(t)
 	kills := 0
 	for i, name := range names {
 		due := int64(len(l.keys)) * int64(2*i+1) / int64(2*len(names)+1)
@@ -215,25 +215,4 @@ func (s *school) retriedPost(t *testing.T) {
 	t.Log(v)
 	measured(t, "26 POST without a key, its service killed", "0 twice, 0 lost", v.Bad() == 0 && v.Unanswered > 0,
 		"%d acknowledged, %d without answer: %d twice, %d lost, %d halfway", v.Acknowledged, v.Unanswered, len(v.Doubled), len(v.Lost), len(v.Halfway)+len(v.Foreign))
-}
-
-// killedOnTheGoldenPath kills one process at each step, each process once
-// before any twice. It fails when a step does not come out as it does without.
-func (s *school) killedOnTheGoldenPath(t *testing.T) {
-	began := time.Now()
-	steps, at := 0, time.Now()
-	var slowest time.Duration
-	slow := ""
-	all := victims()
-	e2e.Golden(t, s.World, func(t testing.TB, name string) {
-		if d := time.Since(at); steps > 0 && d > slowest {
-			slowest, slow = d, "before "+name
-		}
-		v := all[steps%len(all)]
-		t.Logf("%s: kill %s %s", name, v[0], v[1])
-		s.Kill(t, v[0], v[1])
-		steps, at = steps+1, time.Now()
-	})
-	measured(t, "kill -9 at each step of the golden path", "every step comes out as without; each of 12 processes", steps >= len(all),
-		"%d kills of %d processes, the path took %s, the slowest step %s (%s)", steps, len(all), time.Since(began).Round(time.Second), slowest.Round(100*time.Millisecond), slow)
 }

@@ -12,16 +12,22 @@ import (
 
 	"lms/apps/lms/internal/e2e"
 	"lms/apps/lms/internal/system"
+	"lms/shared/authz"
 )
 
 // organisation is a tenant with people in every role and one of everything.
 type organisation struct {
 	Root, Unit string
 	// Admin, Instructor, Assistant and Student hold a role each in the root;
-	// Learner is who the resources are about, Fellow learns beside.
-	Admin, Instructor, Assistant, Student, Learner, Fellow e2e.Person
-	IDs                                                    ids
+	// Learner is who the resources are about, Fellow learns beside; Staff and Aide
+	// hold a role in the one course only.
+	Admin, Instructor, Assistant, Student, Learner, Fellow, Staff, Aide e2e.Person
+
+	IDs ids
 }
+
+// issuer is an identity provider that is allowed here, and that nobody can reach.
+const issuer = "https://127.0.0.1:1"
 
 // organisation makes a new tenant.
 func (s *school) organisation(t testing.TB, name string) organisation {
@@ -34,6 +40,8 @@ func (s *school) organisation(t testing.TB, name string) organisation {
 	o.Student = s.Invite(t, name+" Student", o.Root, "student")
 	o.Learner = s.Invite(t, name+" Learner", o.Root)
 	o.Fellow = s.Invite(t, name+" Fellow", o.Root)
+	o.Staff = s.Invite(t, name+" Staff", o.Root)
+	o.Aide = s.Invite(t, name+" Aide", o.Root)
 	o.IDs = s.resources(t, &o)
 	return o
 }
@@ -54,6 +62,8 @@ func (s *school) resources(t testing.TB, o *organisation) ids {
 	}}}}, nil)
 	course := "/api/v1/courses/" + c.ID
 	s.Replace(t, teacher, course+"/completion-settings", map[string]any{"mode": "all_modules", "certificate": map[string]any{"enabled": true, "title": "C"}})
+	must(t, teacher, http.MethodPut, course+"/staff/"+o.Staff.ID, map[string]any{"role": authz.RoleInstructor})
+	must(t, teacher, http.MethodPut, course+"/staff/"+o.Aide.ID, map[string]any{"role": authz.RoleTeachingAssistant})
 	enrollment := make1(o.Learner.API, course+"/enrollments", map[string]any{})
 	make1(o.Fellow.API, course+"/enrollments", map[string]any{})
 	item := c.Modules[0].Items[0].ID
@@ -66,7 +76,8 @@ func (s *school) resources(t testing.TB, o *organisation) ids {
 		}
 		return len(all) == 1
 	})
-	group := make1(admin, "/api/v1/groups", map[string]any{"org_unit_id": o.Root, "name": name()})
+	set := make1(admin, course+"/group-sets", map[string]any{"name": name()})
+	group := make1(teacher, "/api/v1/group-sets/"+set+"/groups", map[string]any{"name": name()})
 	must(t, admin, http.MethodPut, "/api/v1/groups/"+group+"/members/"+o.Learner.ID, map[string]any{})
 	must(t, admin, http.MethodPut, "/api/v1/org-units/"+o.Unit+"/members/"+o.Learner.ID, map[string]any{})
 	role := must(t, admin, http.MethodPost, "/api/v1/roles", map[string]any{"org_unit_id": o.Root, "name": name(), "permissions": []string{"group:read"}})["key"].(string)
@@ -78,13 +89,15 @@ func (s *school) resources(t testing.TB, o *organisation) ids {
 	var requests struct{ Items []struct{ ID string } }
 	o.Learner.Read(t, "/api/v1/me/data-requests").JSON(t, &requests)
 	require.NotEmpty(t, requests.Items)
+	must(t, teacher, http.MethodPut, course+"/certificate-allowlist/"+o.Learner.ID, map[string]any{})
+	provider := make1(admin, "/api/v1/auth/identity-providers", map[string]any{"org_unit_id": o.Root, "name": name(), "issuer": issuer, "client_id": "lms"})
 	out := ids{
 		"data-requests/{id}": requests.Items[0].ID,
-		"users/{id}":         o.Learner.ID, "staff/{user_id}": o.Learner.ID, "members/{user_id}": o.Learner.ID, "certificate-allowlist/{user_id}": o.Learner.ID,
+		"users/{id}":         o.Learner.ID, "staff/{user_id}": o.Aide.ID, "members/{user_id}": o.Learner.ID, "certificate-allowlist/{user_id}": o.Learner.ID,
 		"org-units/{id}": o.Unit, "roles/{key}": role, "roles/{grant_id}": grant, "groups/{id}": group,
 		"courses/{id}": c.ID, "modules/{module_id}": c.Modules[0].ID, "items/{item_id}": item, "versions/{number}": "1",
 		"enrollments/{id}": enrollment, "certificates/{id}": certificate.ID, "verify/{code}": certificate.Code,
-		"group-sets/{id}":       make1(admin, course+"/group-sets", map[string]any{"name": name()}),
+		"group-sets/{id}":       set,
 		"join-codes/{id}":       make1(teacher, course+"/join-codes", map[string]any{}),
 		"announcements/{id}":    make1(teacher, course+"/announcements", map[string]any{"title": name(), "body": "<p>x</p>"}),
 		"categories/{id}":       make1(admin, "/api/v1/categories", map[string]any{"name": name()}),
@@ -98,8 +111,8 @@ func (s *school) resources(t testing.TB, o *organisation) ids {
 		"jobs/{service}":          "course",
 		"{service}/{id}":          make1(teacher, course+"/exports", map[string]any{"format": "olx"}),
 		"audit/{service}":         "course",
-		"identity-providers/{id}": uuid.NewString(), // single sign-on is off here: none can be made
-		"sso/{idp}":               uuid.NewString(),
+		"identity-providers/{id}": provider,
+		"sso/{idp}":               provider,
 		"calendar/{token}":        uuid.NewString(),
 	}
 	for member, value := range map[string]string{

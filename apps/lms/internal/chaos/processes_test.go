@@ -15,17 +15,23 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/lms/internal/installation"
 	"lms/apps/lms/internal/system"
 )
 
-// services that run, and what belongs to no service.
-func serviceNames() []string { return []string{"user", "auth", "course", "enrollment", "gateway"} }
+// services are those that run: all whose program is in the source tree.
+func services(t testing.TB) []installation.Service {
+	t.Helper()
+	return installation.Present(system.Root(t))
+}
+
+func serviceNames(t testing.TB) []string { return installation.Names(services(t)) }
 
 // victims are all processes: services, sidecars, broker, database.
-func victims() [][2]string {
+func victims(t testing.TB) [][2]string {
 	var out [][2]string
 	for _, kind := range []string{"service", "sidecar"} {
-		for _, name := range serviceNames() {
+		for _, name := range serviceNames(t) {
 			out = append(out, [2]string{name, kind})
 		}
 	}

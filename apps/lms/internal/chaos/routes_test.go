@@ -12,9 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lms/apps/lms/internal/e2e"
 	"lms/apps/lms/internal/system"
-	"lms/shared/authz"
 )
 
 // outcome sorts an answer to somebody who may not.
@@ -192,61 +190,4 @@ func (s *school) foreignBodies(t testing.TB, d document, here, there organisatio
 		}
 	}
 	return found
-}
-
-// matrix asks every route as nobody and as each role. It fails when one without
-// the declared permission gets in, when one with it is turned away, or when
-// nobody gets anything but 401 from a route that is not public.
-func (s *school) matrix(t *testing.T, d document, o organisation) {
-	people := map[string]e2e.Person{
-		authz.RoleOrgAdmin: o.Admin, authz.RoleInstructor: o.Instructor, authz.RoleTeachingAssistant: o.Assistant, authz.RoleStudent: o.Student,
-	}
-	holds := map[string][]authz.Permission{}
-	for _, r := range authz.BuiltinRoles() {
-		holds[r.Key] = r.Permissions
-	}
-	cells, unclear := 0, 0
-	var found []string
-	for _, r := range d.Routes {
-		path, unknown := r.fill(o.IDs)
-		require.Empty(t, unknown)
-		nobody := d.call(t, s.API(), r, path, o.IDs).Status
-		cells++
-		if (nobody == http.StatusUnauthorized) == (r.Access == "public") && !signsIn(r.Path) {
-			found = append(found, fmt.Sprintf("nobody: %s %s (%s): %d", r.Method, r.Path, r.Access, nobody))
-		}
-		if r.Permission == "" {
-			continue
-		}
-		for _, role := range slices.Sorted(maps.Keys(people)) {
-			may := slices.Contains(holds[role], authz.Permission(r.Permission))
-			ans := d.call(t, people[role].API, r, path, o.IDs)
-			cells++
-			got := sorted(ans.Status)
-			switch {
-			case ans.Status == http.StatusUnauthorized || ans.Status >= 500:
-				found = append(found, fmt.Sprintf("%s at %s %s: %d %.200s", role, r.Method, r.Path, ans.Status, ans.Body))
-			case may && ans.Status == http.StatusForbidden:
-				found = append(found, fmt.Sprintf("%s holds %s and is turned away: %s %s: %.200s", role, r.Permission, r.Method, r.Path, ans.Body))
-			case may && r.Method == http.MethodGet && ans.Status == http.StatusNotFound && !strings.Contains(r.Path, "identity-providers"):
-				found = append(found, fmt.Sprintf("%s holds %s and finds nothing: %s %s", role, r.Permission, r.Method, r.Path))
-			case may && ans.Status == http.StatusNotFound:
-				unclear++ // what it asked for was taken away by a route before
-			case !may && got == open:
-				found = append(found, fmt.Sprintf("%s gets in without %s: %s %s: %d %.200s", role, r.Permission, r.Method, r.Path, ans.Status, ans.Body))
-			case !may && got == undecided:
-				unclear++
-				t.Logf("undecided: %s: %s %s: %d %.200s", role, r.Method, r.Path, ans.Status, ans.Body)
-			}
-		}
-	}
-	for _, f := range found {
-		t.Error(f)
-	}
-	measured(t, "34 role x route matrix", "as declared", len(found) == 0, "%d cells of %d routes and %d roles: %d otherwise, %d undecided", cells, len(d.Routes), len(people)+1, len(found), unclear)
-}
-
-// signsIn are the public routes that answer 401 to a wrong proof.
-func signsIn(path string) bool {
-	return strings.HasPrefix(path, "/api/v1/auth/") || strings.HasPrefix(path, "/oauth2/")
 }

@@ -35,6 +35,7 @@ type school struct {
 func start(t *testing.T, args ...string) *school {
 	t.Helper()
 	t.Setenv("LMS_AUTH_ACCESS_TTL", "15m")
+	t.Setenv("LMS_AUTH_OIDC_ISSUERS", issuer)
 	began := time.Now()
 	s := system.Start(t, args...)
 	w := e2e.NewWorld(t, s)

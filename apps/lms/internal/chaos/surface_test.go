@@ -82,7 +82,7 @@ func (s *school) inside(t *testing.T) {
 			open = append(open, fmt.Sprintf("%s %s %s: %d", way, method, path, status))
 		}
 	}
-	for _, service := range serviceNames() {
+	for _, service := range serviceNames(t) {
 		app := s.app(t, service)
 		side := system.NewAPI(base + "/v1.0/invoke/" + service + "/method")
 		for _, path := range paths {

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -147,22 +146,27 @@ func (s *System) Process(t testing.TB, service, kind string) Process {
 	return Process{}
 }
 
+// Running finds one process, and waits for it where it is just being started
+// again.
+func (s *System) Running(t testing.TB, service, kind string) (p Process) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		p = s.Process(t, service, kind)
+		return p.PID > 0 && p.State == "running"
+	}, time.Minute, 20*time.Millisecond, "%s %s runs", service, kind)
+	return p
+}
+
 // Kill sends SIGKILL to one process of the installation.
 func (s *System) Kill(t testing.TB, service, kind string) {
 	t.Helper()
-	p := s.Process(t, service, kind)
-	if p.PID <= 0 {
-		return // just being started again
-	}
-	if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		require.NoError(t, err)
-	}
+	require.NoError(t, syscall.Kill(s.Running(t, service, kind).PID, syscall.SIGKILL))
 }
 
 // Pause stops a process with SIGSTOP until the returned function is called.
 func (s *System) Pause(t testing.TB, service, kind string) (resume func()) {
 	t.Helper()
-	pid := s.Process(t, service, kind).PID
+	pid := s.Running(t, service, kind).PID
 	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 	return func() { require.NoError(t, syscall.Kill(pid, syscall.SIGCONT)) }
 }
