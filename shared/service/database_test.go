@@ -16,6 +16,7 @@ import (
 
 	"lms/shared/authz"
 	"lms/shared/contracts/events"
+	"lms/shared/contracts/internalapi"
 	"lms/shared/inbox"
 	"lms/shared/jobs"
 	"lms/shared/objects"
@@ -146,6 +147,30 @@ func TestEventsAndCallsAreReceivedOnce(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, status)
 	status, body = s.do(http.MethodGet, "/internal/dead-letters", n.tokens.For(testkit.Service("lms")), "")
 	require.Equal(t, http.StatusOK, status, body)
+}
+
+func TestTheOperatorLetsAServiceCompute(t *testing.T) {
+	t.Parallel()
+	n := newNeighbours(t).start()
+	var kit *service.Kit
+	s := run(t, n.env("LMS_DATABASE_URL", dsn(testkit.DB(t, "course"))), func(_ context.Context, k *service.Kit) error {
+		kit = k
+		return k.NeedsDatabase()
+	})
+	s.waitReady()
+	operator := n.tokens.For(testkit.Service("lms"))
+	status, body := s.do(http.MethodPost, "/internal/recompute", operator, `{"repair":false}`)
+	require.Equal(t, http.StatusOK, status, body)
+	require.JSONEq(t, `{"checked":0,"differences":[]}`, body, "who derives nothing has nothing to compare")
+	kit.Recompute(func(_ context.Context, in internalapi.RecomputeRequest) (internalapi.RecomputeReply, error) {
+		require.True(t, in.Repair)
+		return internalapi.RecomputeReply{Checked: 7, NextCursor: "more" + in.Cursor}, nil
+	})
+	status, body = s.do(http.MethodPost, "/internal/recompute", operator, `{"repair":true,"cursor":"1"}`)
+	require.Equal(t, http.StatusOK, status, body)
+	require.JSONEq(t, `{"checked":7,"differences":[],"next_cursor":"more1"}`, body)
+	status, _ = s.do(http.MethodPost, "/internal/recompute", n.tokens.For(testkit.Service("course")), `{"repair":true}`)
+	require.Equal(t, http.StatusForbidden, status, "nobody but the operator")
 }
 
 func TestJobsAndAuditAreServed(t *testing.T) {

@@ -141,6 +141,24 @@ func (k *Kit) operatorRoutes() {
 			n, err := k.Inbox.Replay(ctx, in.Name, in.Since)
 			return web.Res(internalapi.Replayed{Events: n}, 0), err
 		})
+	web.Register(k.Web, op(http.MethodPost, internalapi.PathRecompute, "recompute", "Compute what is derived again"),
+		func(ctx context.Context, in *recomputeInput) (*web.Resource[internalapi.RecomputeReply], error) {
+			out := internalapi.RecomputeReply{}
+			if k.recompute != nil {
+				var err error
+				if out, err = k.recompute(ctx, in.Body); err != nil {
+					return nil, err
+				}
+			}
+			if out.Differences == nil {
+				out.Differences = []internalapi.Difference{}
+			}
+			return web.Res(out, 0), nil
+		})
+}
+
+type recomputeInput struct {
+	Body internalapi.RecomputeRequest
 }
 
 // optionalID is a query parameter that may be absent.

@@ -11,6 +11,7 @@ import (
 	"lms/shared/authn"
 	"lms/shared/authz"
 	"lms/shared/config"
+	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
 	"lms/shared/inbox"
 	"lms/shared/jobs"
@@ -53,6 +54,8 @@ type Kit struct {
 	locks    *locks
 	ready    *readiness
 	draining chan struct{}
+
+	recompute func(context.Context, internalapi.RecomputeRequest) (internalapi.RecomputeReply, error)
 }
 
 // LoadConfig loads the service's own settings, LMS_<SERVICE>_…, into a struct;
@@ -112,6 +115,12 @@ func (k *Kit) Every(name string, d time.Duration, fn func(ctx context.Context) e
 // Producers asks the services that publish for what a consumer missed: for a
 // service without a database, which keeps its positions itself.
 func (k *Kit) Producers() inbox.Producers { return carrier{k.Dapr} }
+
+// Recompute says how one page of what the service derived and stored is computed
+// again, for `lms recompute`. Without it there is nothing to compute.
+func (k *Kit) Recompute(fn func(context.Context, internalapi.RecomputeRequest) (internalapi.RecomputeReply, error)) {
+	k.recompute = fn
+}
 
 // Ready adds a check to /readyz. A check that is not essential is reported, but
 // keeps the service ready.

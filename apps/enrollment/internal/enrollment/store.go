@@ -111,6 +111,8 @@ type LearningTx interface {
 	BehindLearners(ctx context.Context, course uuid.UUID, seq int64, after uuid.UUID, limit int) ([]uuid.UUID, error)
 	// DueLearners are enrollments where time alone may have opened something.
 	DueLearners(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error)
+	// JudgedLearners pages through all enrollments that have progress.
+	JudgedLearners(ctx context.Context, after uuid.UUID, limit int) ([]uuid.UUID, error)
 	SaveProgress(ctx context.Context, saves []ProgressSave) error
 	// ClearProgress deletes all progress of an enrollment.
 	ClearProgress(ctx context.Context, enrollment uuid.UUID) error

@@ -172,6 +172,8 @@ where course_id = $1 and curriculum_seq < $2 and state in ('active', 'completed'
 order by id limit $4`
 	dueLearnersSQL = `
 select id from enrollments where state = 'active' and next_change_at <= $1 order by next_change_at, id limit $2`
+	judgedSQL = `
+select id from enrollments where state in ('active', 'completed', 'suspended') and id > $1 order by id limit $2`
 )
 
 // BehindLearners implements enrollment.LearningTx.
@@ -182,6 +184,11 @@ func (t tx) BehindLearners(ctx context.Context, course uuid.UUID, seq int64, aft
 // DueLearners implements enrollment.LearningTx.
 func (t tx) DueLearners(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error) {
 	return pg.Column[uuid.UUID](ctx, t, dueLearnersSQL, now, limit)
+}
+
+// JudgedLearners implements enrollment.LearningTx.
+func (t tx) JudgedLearners(ctx context.Context, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, judgedSQL, after, limit)
 }
 
 const (

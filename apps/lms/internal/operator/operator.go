@@ -100,6 +100,22 @@ func (o *Operator) Replay(ctx context.Context, service, handler string, since ti
 	return out.Events, err
 }
 
+// Recompute lets a service compute its derived numbers again, to the end; page is
+// told of each page of the answer.
+func (o *Operator) Recompute(ctx context.Context, service string, repair bool, page func(internalapi.RecomputeReply)) error {
+	in := internalapi.RecomputeRequest{Repair: repair}
+	for {
+		var out internalapi.RecomputeReply
+		if err := o.call(ctx, service, http.MethodPost, internalapi.PathRecompute, nil, in, &out); err != nil {
+			return err
+		}
+		page(out)
+		if in.Cursor = out.NextCursor; in.Cursor == "" {
+			return nil
+		}
+	}
+}
+
 // RotateKeys orders a new signing key.
 func (o *Operator) RotateKeys(ctx context.Context, r internalapi.RotateKeysRequest) (reply internalapi.RotateKeysReply, err error) {
 	err = o.call(ctx, "auth", http.MethodPost, internalapi.PathRotateKeys, nil, r, &reply)
