@@ -13,6 +13,7 @@ func TestCalm(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"21 22 idempotency keys", s.replayedKey},
+		{"22 running key", s.runningKey},
 		{"23 lost updates", s.contended},
 		{"25 one seat", s.race},
 		{"27 refresh reuse", s.reusedRefresh},

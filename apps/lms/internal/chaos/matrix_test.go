@@ -33,7 +33,7 @@ func columns(admin *system.API) []column {
 		{name: "student", role: authz.RoleStudent, who: func(o organisation) *system.API { return o.Student.API }},
 		{name: "instructor of the course", role: authz.RoleInstructor, inCourse: true, who: func(o organisation) *system.API { return o.Staff.API }},
 		{name: "assistant of the course", role: authz.RoleTeachingAssistant, inCourse: true, who: func(o organisation) *system.API { return o.Aide.API }},
-		{name: "learner", role: authz.RoleStudent, inCourse: true, who: func(o organisation) *system.API { return o.Learner.API }},
+		{name: "learner", role: authz.RoleStudent, inCourse: true, who: func(o organisation) *system.API { return o.Fellow.API }}, // the Learner holds a role of its own
 	}
 }
 

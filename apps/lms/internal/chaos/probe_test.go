@@ -239,7 +239,7 @@ func (s *school) lateConsumer(t *testing.T) {
 	first := s.probe(t, pool, nil)
 	var c tally
 	took := await(t, 2*time.Minute, "it has all history", func() bool { c = s.tally(t, pool); return c.missing+c.behind == 0 })
-	measured(t, "13 a consumer that joins late", "all history, one effect each", c.bad() == 0 && c.told >= before && before > 500,
+	measured(t, "13 a consumer that joins late", "all history, one effect each", c.bad() == 0 && c.told >= before && before > 300,
 		"%s; in %s", c, took.Round(100*time.Millisecond))
 
 	courses := s.courses(t, 20, nil)

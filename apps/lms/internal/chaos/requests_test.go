@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/lms/internal/chaos"
+	"lms/apps/lms/internal/system"
 )
 
 // replayedKey sends one POST 50 times at once under one Idempotency-Key. It
@@ -62,6 +64,43 @@ func (s *school) replayedKey(t *testing.T) {
 	// Another caller's key is another key: the code is taken, that is all.
 	measured(t, "22 the same key, another body; another caller", "422; not the first caller's answer", other.Status == 422 && foreign.Status != http.StatusCreated,
 		"%d %s; %d %s", other.Status, other.Code(t), foreign.Status, foreign.Code(t))
+}
+
+// runningKey holds the table that a request writes to, so that the request runs
+// on, and sends it once more under its key. It fails when the second one is
+// answered by anything but 409 while the first runs, or when the first one's
+// answer is not given again afterwards.
+func (s *school) runningKey(t *testing.T) {
+	conn, err := pgx.Connect(t.Context(), s.setting(t, "course", "LMS_DATABASE_URL"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	tx, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "lock table courses in share row exclusive mode")
+	require.NoError(t, err)
+	key, body := uuid.NewString(), map[string]any{"org_unit_id": s.Unit, "code": "RUN-" + uuid.NewString()[:8], "title": "Runs"}
+	send := func() system.Answer {
+		ans, err := s.Teacher.Try(http.MethodPost, "/api/v1/courses", body, "Idempotency-Key", key)
+		if err != nil {
+			t.Error(err)
+		}
+		return ans
+	}
+	first := make(chan system.Answer, 1)
+	go func() { first <- send() }()
+	await(t, 10*time.Second, "the first one waits for the table", func() bool {
+		var waiting bool
+		require.NoError(t, tx.QueryRow(t.Context(), "select exists (select from pg_locks where relation = 'courses'::regclass and not granted)").Scan(&waiting))
+		return waiting
+	})
+	began := time.Now()
+	second := send()
+	waited := time.Since(began)
+	require.NoError(t, tx.Rollback(t.Context()))
+	made, again := <-first, send()
+	measured(t, "22 the same key while the first runs", "409 within 8 s, then the first one's answer", second.Status == http.StatusConflict &&
+		second.Code(t) == "idempotency_in_progress" && waited < 8*time.Second && made.Status == http.StatusCreated && string(made.Body) == string(again.Body),
+		"%d %s after %s; the first %d, asked again %d", second.Status, second.Code(t), waited.Round(100*time.Millisecond), made.Status, again.Status)
 }
 
 // contended lets 16 clients count in one field of one course by read and

@@ -25,6 +25,7 @@ import (
 
 	"lms/apps/lms/internal/supervisor"
 	"lms/apps/lms/internal/system"
+	"lms/shared/contracts"
 	"lms/shared/contracts/internalapi"
 )
 
@@ -109,17 +110,31 @@ func (s *school) inside(t *testing.T) {
 			}
 		}
 	}
-	// What the sidecar delivers.
-	right := s.setting(t, "enrollment", "APP_API_TOKEN")
-	app := s.app(t, "enrollment")
-	for method, path := range map[string]string{http.MethodGet: "/dapr/subscribe", http.MethodPost: "/events/course.events"} {
-		expect("delivery without a token", method, path, s.knock(t, app, method, path), http.StatusUnauthorized)
-		expect("delivery with a wrong token", method, path, s.knock(t, app, method, path, "dapr-api-token", "wrong"), http.StatusUnauthorized)
-		expect("delivery with the sidecar's own token", method, path, s.knock(t, app, method, path, "dapr-api-token", token), http.StatusUnauthorized)
-		expect("delivery by invocation", method, path, s.knock(t, system.NewAPI(base+"/v1.0/invoke/enrollment/method"), method, path, "dapr-api-token", token), http.StatusNotFound)
-		expect("delivery by the gateway", method, path, s.knock(t, s.Admin, method, path), http.StatusNotFound, http.StatusUnauthorized)
+	// What the sidecar delivers, at every service that consumes a topic.
+	consumers := 0
+	for _, service := range serviceNames(t) {
+		app := s.app(t, service)
+		deliveries := map[string]string{}
+		for _, topic := range contracts.Topics() {
+			if slices.Contains(topic.Consumers, service) && slices.Contains(serviceNames(t), topic.Publisher) {
+				deliveries["/events/"+topic.Name] = http.MethodPost
+			}
+		}
+		if len(deliveries) == 0 {
+			continue
+		}
+		consumers++
+		deliveries["/dapr/subscribe"] = http.MethodGet
+		for path, method := range deliveries {
+			expect("delivery without a token", method, service+path, s.knock(t, app, method, path), http.StatusUnauthorized)
+			expect("delivery with a wrong token", method, service+path, s.knock(t, app, method, path, "dapr-api-token", "wrong"), http.StatusUnauthorized)
+			expect("delivery with the sidecar's own token", method, service+path, s.knock(t, app, method, path, "dapr-api-token", token), http.StatusUnauthorized)
+			expect("delivery by invocation", method, service+path, s.knock(t, system.NewAPI(base+"/v1.0/invoke/"+service+"/method"), method, path, "dapr-api-token", token), http.StatusNotFound)
+			expect("delivery by the gateway", method, path, s.knock(t, s.Admin, method, path), http.StatusNotFound, http.StatusUnauthorized)
+		}
+		right := s.setting(t, service, "APP_API_TOKEN")
+		expect("the right token", http.MethodGet, service+"/dapr/subscribe", s.knock(t, app, http.MethodGet, "/dapr/subscribe", "dapr-api-token", right), http.StatusOK)
 	}
-	expect("the right token", http.MethodGet, "/dapr/subscribe", s.knock(t, app, http.MethodGet, "/dapr/subscribe", "dapr-api-token", right), http.StatusOK)
 	expect("a sidecar without its token", http.MethodGet, "/v1.0/metadata", s.knock(t, system.NewAPI(base), http.MethodGet, "/v1.0/metadata"), http.StatusUnauthorized)
 	for _, path := range paths {
 		if !there[path] {
@@ -129,7 +144,7 @@ func (s *school) inside(t *testing.T) {
 	for _, o := range open {
 		t.Error(o)
 	}
-	measured(t, "38 internal and delivery routes", "401 without a token, 404 for a person", len(open) == 0 && len(there) > len(paths)/2,
+	measured(t, "38 internal and delivery routes", "401 without a token, 404 for a person", len(open) == 0 && len(there) > len(paths)/2 && consumers > 0,
 		"%d knocks at %d of %d paths: %d open", knocks, len(there), len(paths), len(open))
 }
 

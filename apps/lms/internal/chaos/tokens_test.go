@@ -15,6 +15,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +27,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/lms/internal/e2e"
+	"lms/apps/lms/internal/installation"
 	"lms/apps/lms/internal/system"
 	"lms/shared/authn"
 )
@@ -240,18 +243,13 @@ func (s *school) forged(t *testing.T) {
 	lure := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fetched.Add(1); w.WriteHeader(http.StatusOK) }))
 	defer lure.Close()
 	forged := forgeries(t, s.Teacher.Token, s.jwks(t), lure.URL+"/jwks.json")
-	places := map[string]struct {
-		api  *system.API
-		path string
-	}{
-		"gateway": {s.API(), "/api/v1/me"}, "user": {s.app(t, "user"), "/api/v1/me"}, "auth": {s.app(t, "auth"), "/api/v1/auth/sessions"},
-		"course": {s.app(t, "course"), "/api/v1/categories"}, "enrollment": {s.app(t, "enrollment"), "/api/v1/enrollments"},
-	}
+	places := s.places(t)
 	tries, taken := 0, 0
-	for name, p := range places {
-		p.api.As(s.Teacher.Token).Do(t, http.MethodGet, p.path, nil, http.StatusOK)
+	for name, path := range places {
+		api := s.app(t, name)
+		api.As(s.Teacher.Token).Do(t, http.MethodGet, path, nil, http.StatusOK)
 		for what, token := range forged {
-			ans, err := p.api.As(token).Try(http.MethodGet, p.path, nil)
+			ans, err := api.As(token).Try(http.MethodGet, path, nil)
 			require.NoError(t, err)
 			tries++
 			if ans.Status != http.StatusUnauthorized {
@@ -262,6 +260,37 @@ func (s *school) forged(t *testing.T) {
 	}
 	measured(t, "28 forged tokens", "all 401, no address fetched", taken == 0 && fetched.Load() == 0,
 		"%d forgeries at %d places: %d of %d not refused, %d fetches", len(forged), len(places), taken, tries, fetched.Load())
+}
+
+// places are a path of each service that whoever is signed in may read: the
+// first of its document without a parameter that a teacher gets.
+func (s *school) places(t testing.TB) map[string]string {
+	t.Helper()
+	out := map[string]string{installation.Gateway: "/api/v1/me"}
+	for _, name := range serviceNames(t) {
+		if name == installation.Gateway {
+			continue
+		}
+		raw, err := os.ReadFile(filepath.Join(system.Root(t), "shared", "contracts", "openapi", name+".json"))
+		require.NoError(t, err)
+		var doc struct {
+			Paths map[string]map[string]struct {
+				Access string `json:"x-access"`
+			}
+		}
+		require.NoError(t, json.Unmarshal(raw, &doc))
+		for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
+			if get, ok := doc.Paths[path]["get"]; ok && get.Access == "signed-in" && !strings.Contains(path, "{") {
+				ans, err := s.app(t, name).As(s.Teacher.Token).Try(http.MethodGet, path, nil)
+				if require.NoError(t, err); ans.Status == http.StatusOK {
+					out[name] = path
+					break
+				}
+			}
+		}
+		require.NotEmpty(t, out[name], "%s has something to read for whoever is signed in", name)
+	}
+	return out
 }
 
 func kidOf(t testing.TB, access string) string {
