@@ -29,6 +29,7 @@ func TestCalm(t *testing.T) {
 		{"13 new consumer", s.newConsumer},
 		{"8 13 late consumer", s.lateConsumer},
 		{"11 panics", s.panics},
+		{"17 leaving replica", s.leavingReplica},
 	} {
 		t.Run(scenario.name, scenario.run)
 	}

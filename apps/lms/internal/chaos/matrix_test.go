@@ -104,7 +104,7 @@ func (m *matrix) ask(t testing.TB, r route, api func(organisation) *system.API) 
 	t.Helper()
 	path, unknown := r.fill(m.o.IDs)
 	require.Empty(t, unknown, "%s %s needs an id to try", r.Method, r.Path)
-	return m.d.call(t, api(m.o), r, path, m.o.IDs)
+	return m.d.call(t, api(m.o), r, path+r.inCourse(m.o.IDs), m.o.IDs)
 }
 
 func (m *matrix) nobody(t testing.TB, r route) {

@@ -3,6 +3,7 @@
 package chaos_test
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -49,12 +50,7 @@ func (s *school) organisation(t testing.TB, name string) organisation {
 // resources makes one of everything that a route can name.
 func (s *school) resources(t testing.TB, o *organisation) ids {
 	t.Helper()
-	make1 := func(api *system.API, path string, body map[string]any) string {
-		out := must(t, api, http.MethodPost, path, body)
-		id, _ := out["id"].(string)
-		require.NotEmpty(t, id, "%s: %v", path, out)
-		return id
-	}
+	make1 := func(api *system.API, path string, body map[string]any) string { return made(t, api, path, body) }
 	name := func() string { return "R-" + uuid.NewString()[:13] }
 	admin, teacher := o.Admin.API, o.Instructor.API
 	c := s.Publish(t, teacher, o.Root, map[string]any{"modules": []any{map[string]any{"title": "One", "items": []any{
@@ -115,6 +111,7 @@ func (s *school) resources(t testing.TB, o *organisation) ids {
 		"sso/{idp}":               provider,
 		"calendar/{token}":        uuid.NewString(),
 	}
+	maps.Copy(out, s.works(t, o, c.ID))
 	for member, value := range map[string]string{
 		"org_unit_id": o.Unit, "parent_id": o.Unit, "tenant_id": o.Root, "user_id": o.Learner.ID, "course_id": c.ID, "module_id": c.Modules[0].ID,
 		"group_id": group, "category_id": out["categories/{id}"], "term_id": out["terms/{id}"], "template_id": out["course-templates/{id}"], "into_id": o.Fellow.ID,
