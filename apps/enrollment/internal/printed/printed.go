@@ -1,7 +1,8 @@
 // Package printed makes certificates to look at: a PDF with a QR code, and the
-// public page that verifies one. The fonts are DejaVu (see NOTICE), which write
-// Latin, Greek, Cyrillic, Hebrew, Arabic letters and more; what they do not have is
-// shown as a box.
+// public page that verifies one. The fonts (see NOTICE) are DejaVu for Latin,
+// Greek, Cyrillic, Hebrew, Arabic letters and more, and Droid Sans Fallback for
+// Chinese and Japanese; what neither has (Korean, Thai, Devanagari) is shown as
+// boxes.
 package printed
 
 import (
@@ -16,12 +17,6 @@ import (
 
 	"lms/apps/enrollment/internal/enrollment"
 )
-
-//go:embed DejaVuSansCondensed.ttf
-var regular []byte
-
-//go:embed DejaVuSansCondensed-Bold.ttf
-var bold []byte
 
 //go:embed verify.html
 var verifyHTML string
@@ -42,7 +37,6 @@ func New() (*Printer, error) {
 }
 
 const (
-	font    = "dejavu"
 	width   = 297.0 // A4 across, in mm
 	height  = 210.0
 	margin  = 25.0
@@ -54,8 +48,9 @@ const (
 // and as a QR code.
 func (p *Printer) PDF(c enrollment.Certificate, verifyURL string) ([]byte, error) {
 	pdf := fpdf.New("L", "mm", "A4", "")
-	pdf.AddUTF8FontFromBytes(font, "", regular)
-	pdf.AddUTF8FontFromBytes(font, "B", bold)
+	if err := addFonts(pdf, titleOf(c), c.Name, c.CourseTitle, c.CourseCode, c.Signatory); err != nil {
+		return nil, err
+	}
 	pdf.SetTitle(titleOf(c), true)
 	pdf.SetCreationDate(c.IssuedAt)
 	pdf.SetModificationDate(c.IssuedAt)
@@ -65,31 +60,22 @@ func (p *Printer) PDF(c enrollment.Certificate, verifyURL string) ([]byte, error
 	pdf.SetLineWidth(0.8)
 	pdf.Rect(10, 10, width-20, height-20, "D")
 
-	line := func(y, size float64, style, text string) {
-		pdf.SetFont(font, style, size)
-		for pdf.GetStringWidth(text) > width-2*margin && size > 8 {
-			size--
-			pdf.SetFont(font, style, size)
-		}
-		pdf.SetXY(margin, y)
-		pdf.CellFormat(width-2*margin, 10, text, "", 0, "C", false, 0, "")
-	}
-	line(32, 26, "B", titleOf(c))
-	line(58, 14, "", "This certifies that")
-	line(74, 30, "B", c.Name)
-	line(96, 14, "", "has completed the course")
-	line(110, 22, "B", c.CourseTitle)
-	line(124, 12, "", c.CourseCode)
+	line(pdf, 32, 26, "B", titleOf(c))
+	line(pdf, 58, 14, "", "This certifies that")
+	line(pdf, 74, 30, "B", c.Name)
+	line(pdf, 96, 14, "", "has completed the course")
+	line(pdf, 110, 22, "B", c.CourseTitle)
+	line(pdf, 124, 12, "", c.CourseCode)
 	detail := "Completed on " + p.date(c.CompletedAt)
 	if c.Grade != nil {
 		detail += ", with a grade of " + c.Grade.String() + " %"
 	}
-	line(138, 12, "", detail)
+	line(pdf, 138, 12, "", detail)
 	if c.ValidUntil != nil {
-		line(146, 12, "", "Valid until "+p.date(*c.ValidUntil))
+		line(pdf, 146, 12, "", "Valid until "+p.date(*c.ValidUntil))
 	}
 	if c.Signatory != "" {
-		line(160, 14, "", c.Signatory)
+		line(pdf, 160, 14, "", c.Signatory)
 	}
 	if err := qr(pdf, verifyURL); err != nil {
 		return nil, err
