@@ -102,6 +102,7 @@ func TestPlanGivesEachServiceWhatItNeedsAndNoMore(t *testing.T) {
 	gateway := services[len(services)-1]
 	require.Equal(t, "0.0.0.0:8080", p.AppAddress(gateway))
 	require.Equal(t, "7", value(p.ServiceEnv(gateway, ""), "LMS_GATEWAY_USER_RATE"), "the caller's setting wins")
+	require.Equal(t, strings.Join(installation.Names(services[:len(services)-1]), ","), value(p.ServiceEnv(gateway, ""), "LMS_GATEWAY_SERVICES"), "clients reach all that run")
 
 	for _, bad := range []string{"8080", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000"} {
 		_, err := installation.NewPlan(home(t), "/src", services, bad, "info")

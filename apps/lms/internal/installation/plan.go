@@ -113,7 +113,7 @@ const serviceMemory = "160MiB"
 // one without a database.
 func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
 	ports, tok := p.ports[s.Name], p.tokens[s.Name]
-	env := append(append(localSettings(s), inherited(s.Name)...),
+	env := append(append(p.localSettings(s), inherited(s.Name)...),
 		"LMS_LISTEN="+p.AppAddress(s),
 		"LMS_LOG_LEVEL="+p.LogLevel,
 		"LMS_PUBLIC_URL="+p.PublicURL(),
@@ -133,13 +133,14 @@ func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
 
 // localSettings differ on one machine from a service's own defaults; the
 // caller's environment overrides them.
-func localSettings(s Service) []string {
+func (p *Plan) localSettings(s Service) []string {
 	if !s.Edge {
 		return nil
 	}
+	behind := slices.DeleteFunc(Names(p.Services), func(name string) bool { return name == s.Name })
 	// Everybody on this machine shares one address: what would slow an attacker
 	// elsewhere would slow the developer's own load here.
-	return []string{"LMS_GATEWAY_ADDRESS_RATE=1000000", "LMS_GATEWAY_USER_RATE=1000000", "LMS_GATEWAY_SIGN_IN_RATE=100000"}
+	return []string{"LMS_GATEWAY_SERVICES=" + strings.Join(behind, ","), "LMS_GATEWAY_ADDRESS_RATE=1000000", "LMS_GATEWAY_USER_RATE=1000000", "LMS_GATEWAY_SIGN_IN_RATE=100000"}
 }
 
 // SidecarEnv is the whole environment of a sidecar.
