@@ -28,7 +28,7 @@ func seeded(t testing.TB) *rand.Rand {
 		require.NoError(t, err, seedVariable)
 	}
 	t.Logf("%s=%d", seedVariable, seed)
-	return rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // moments, no secrets
+	return rand.New(rand.NewPCG(seed, seed))
 }
 
 // killedOnTheGoldenPath walks the golden path as often as there are processes

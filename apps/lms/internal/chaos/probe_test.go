@@ -83,7 +83,7 @@ func (s *school) probe(t testing.TB, pool *pgxpool.Pool, before func(handler str
 			return nil
 		})
 	}()
-	p.daprd = exec.Command(installation.Home{Dir: s.Home}.Program("daprd"), plan.SidecarArgs(svc)...) //nolint:gosec // the one that was built
+	p.daprd = exec.Command(installation.Home{Dir: s.Home}.Program("daprd"), plan.SidecarArgs(svc)...)
 	p.daprd.Dir, p.daprd.Env = installation.Home{Dir: s.Home}.Run(), plan.SidecarEnv(svc)
 	log, err := os.Create(installation.Home{Dir: s.Home}.Log("probe-sidecar"))
 	require.NoError(t, err)

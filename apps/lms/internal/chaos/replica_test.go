@@ -32,7 +32,7 @@ func (s *school) replica(t testing.TB, name string) *replica {
 	require.NoError(t, err)
 	plan.BrokerPort = s.Running(t, "broker", "broker").Ports["kafka"]
 	run := func(log, program string, env []string, args ...string) *exec.Cmd {
-		cmd := exec.Command(home.Program(program), args...) //nolint:gosec // the ones that were built
+		cmd := exec.Command(home.Program(program), args...)
 		cmd.Dir, cmd.Env = home.Run(), env
 		out, err := os.Create(home.Log(log))
 		require.NoError(t, err)

@@ -43,7 +43,7 @@ func internalPaths(t testing.TB) []string {
 		if err != nil {
 			return err
 		}
-		for _, obj := range parsed.Scope.Objects { //nolint:staticcheck // constants of one file need no types
+		for _, obj := range parsed.Scope.Objects {
 			if spec, ok := obj.Decl.(*ast.ValueSpec); ok && obj.Kind == ast.Con && strings.HasPrefix(obj.Name, "Call") && len(spec.Values) == 1 {
 				if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
 					if name, err := strconv.Unquote(lit.Value); err == nil {
