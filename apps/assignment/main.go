@@ -2,9 +2,6 @@
 // grades of a course.
 package main
 
-import (
-	"lms/apps/assignment/internal/app"
-	"lms/shared/service"
-)
+import "lms/apps/assignment/entry"
 
-func main() { service.Main("assignment", app.Build) }
+func main() { entry.Main() }

@@ -1,9 +1,6 @@
 // Command auth signs people, clients and services in; see README.md.
 package main
 
-import (
-	"lms/apps/auth/internal/app"
-	"lms/shared/service"
-)
+import "lms/apps/auth/entry"
 
-func main() { service.Main("auth", app.Build) }
+func main() { entry.Main() }

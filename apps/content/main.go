@@ -1,9 +1,6 @@
 // Command content is the content service: the media library and quizzes.
 package main
 
-import (
-	"lms/apps/content/internal/app"
-	"lms/shared/service"
-)
+import "lms/apps/content/entry"
 
-func main() { service.Main("content", app.Build) }
+func main() { entry.Main() }

@@ -1,9 +1,6 @@
 // Command course is the course service: courses, modules, curricula.
 package main
 
-import (
-	"lms/apps/course/internal/app"
-	"lms/shared/service"
-)
+import "lms/apps/course/entry"
 
-func main() { service.Main("course", app.Build) }
+func main() { entry.Main() }

@@ -2,9 +2,6 @@
 // certificates of it.
 package main
 
-import (
-	"lms/apps/enrollment/internal/app"
-	"lms/shared/service"
-)
+import "lms/apps/enrollment/entry"
 
-func main() { service.Main("enrollment", app.Build) }
+func main() { entry.Main() }

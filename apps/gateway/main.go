@@ -1,9 +1,6 @@
 // Command gateway is the one REST API that clients see.
 package main
 
-import (
-	"lms/apps/gateway/internal/app"
-	"lms/shared/service"
-)
+import "lms/apps/gateway/entry"
 
-func main() { service.Main("gateway", app.Build) }
+func main() { entry.Main() }
