@@ -26,8 +26,17 @@ type Plan struct {
 	tokens       map[string]tokens
 }
 
-// ServicePorts of one service and its sidecar.
-type ServicePorts struct{ App, DaprHTTP, DaprGRPC, DaprInternal int }
+// ServicePorts of one service and its sidecar. DaprProfile is zero unless
+// profiles are wished for.
+type ServicePorts struct{ App, DaprHTTP, DaprGRPC, DaprInternal, DaprProfile int }
+
+// profiles is the variable that makes all services and sidecars serve profiles.
+const profiles = "LMS_PPROF"
+
+func profiled() bool {
+	on, err := strconv.ParseBool(os.Getenv(profiles))
+	return err == nil && on
+}
 
 // tokens between a service and its sidecar, new at each start: what the sidecar
 // wants to see, and what it shows to the service.
@@ -44,7 +53,8 @@ func NewPlan(home Home, root string, services []Service, listen, logLevel string
 	if err != nil || public < 1 || public > 65535 {
 		return nil, fmt.Errorf("--listen %s: the port is a number from 1 to 65535", listen)
 	}
-	free, err := freeport.Pick(2 + 4*len(services))
+	const each = 5
+	free, err := freeport.Pick(2 + each*len(services))
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +65,11 @@ func NewPlan(home Home, root string, services []Service, listen, logLevel string
 	}
 	free = free[2:]
 	for i, s := range services {
-		four := free[4*i : 4*i+4]
-		ports := ServicePorts{App: four[0], DaprHTTP: four[1], DaprGRPC: four[2], DaprInternal: four[3]}
+		five := free[each*i : each*i+each]
+		ports := ServicePorts{App: five[0], DaprHTTP: five[1], DaprGRPC: five[2], DaprInternal: five[3]}
+		if profiled() {
+			ports.DaprProfile = five[4]
+		}
 		if s.Edge {
 			ports.App = public
 		}
@@ -124,11 +137,21 @@ func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
 		"DAPR_API_TOKEN="+tok.sidecar,
 		"APP_API_TOKEN="+tok.app,
 		"GOMEMLIMIT="+serviceMemory,
+		"GODEBUG="+runtimeSettings(),
 	)
 	if databaseURL != "" {
 		env = append(env, "LMS_DATABASE_URL="+databaseURL)
 	}
 	return env
+}
+
+// runtimeSettings of Go: without a wish for profiles none of the heap is kept,
+// which costs each process a megabyte.
+func runtimeSettings() string {
+	if profiled() {
+		return ""
+	}
+	return "memprofilerate=0"
 }
 
 // localSettings differ on one machine from a service's own defaults; the
@@ -151,6 +174,7 @@ func (p *Plan) SidecarEnv(s Service) []string {
 		"DAPR_API_TOKEN="+tok.sidecar,
 		"APP_API_TOKEN="+tok.app,
 		"LMS_KAFKA_BROKERS="+freeport.Address(p.BrokerPort),
+		"GODEBUG="+runtimeSettings(),
 	)
 }
 
@@ -158,7 +182,7 @@ func (p *Plan) SidecarEnv(s Service) []string {
 // neither placement nor scheduler, and takes headers of 64 KiB.
 func (p *Plan) SidecarArgs(s Service) []string {
 	ports := p.ports[s.Name]
-	return []string{
+	args := []string{
 		"--app-id", s.Name,
 		"--app-port", strconv.Itoa(ports.App), "--app-protocol", "http", "--app-channel-address", "127.0.0.1",
 		"--dapr-http-port", strconv.Itoa(ports.DaprHTTP),
@@ -173,17 +197,21 @@ func (p *Plan) SidecarArgs(s Service) []string {
 		"--dapr-graceful-shutdown-seconds", "5",
 		"--log-level", "warn", "--log-as-json",
 	}
+	if ports.DaprProfile != 0 {
+		args = append(args, "--enable-profiling", "--profile-port", strconv.Itoa(ports.DaprProfile))
+	}
+	return args
 }
 
 // inherited is what a child gets of this process's own environment: never the
 // rest, which may hold anything. Settings of a service (LMS_USER_…) go to that
-// service.
+// service, the wish for profiles (LMS_PPROF) to all of them.
 func inherited(service string) []string {
 	keep := func(name string) bool {
 		if slices.Contains([]string{"PATH", "HOME", "TZ", "GOCOVERDIR"}, name) || strings.HasPrefix(name, "OTEL_") {
 			return true
 		}
-		return service != "" && strings.HasPrefix(name, "LMS_"+strings.ToUpper(service)+"_")
+		return service != "" && (name == profiles || strings.HasPrefix(name, "LMS_"+strings.ToUpper(service)+"_"))
 	}
 	var env []string
 	for _, kv := range os.Environ() {

@@ -82,9 +82,13 @@ func (l *launch) startBroker(ctx context.Context) error {
 func (l *launch) startSidecar(ctx context.Context, s installation.Service, program string) error {
 	ports := l.plan.Ports(s.Name)
 	name := installation.Sidecar(s.Name)
+	open := map[string]int{"http": ports.DaprHTTP, "grpc": ports.DaprGRPC, "internal": ports.DaprInternal}
+	if ports.DaprProfile != 0 {
+		open["profile"] = ports.DaprProfile
+	}
 	return l.sup.Start(ctx, supervisor.Process{
 		Name: name, Service: s.Name, Kind: supervisor.KindSidecar,
-		Ports:   map[string]int{"http": ports.DaprHTTP, "grpc": ports.DaprGRPC, "internal": ports.DaprInternal},
+		Ports:   open,
 		LogFile: l.Home.Log(name),
 		Start: supervisor.Program{
 			Path: program, Args: l.plan.SidecarArgs(s), Env: l.plan.SidecarEnv(s), Dir: l.Home.Run(),
