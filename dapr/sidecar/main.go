@@ -134,6 +134,7 @@ func runOnce(ctx context.Context, opts *options.Options, log logger.Logger) erro
 
 	return concurrency.NewRunnerManager(
 		provider.Run,
+		func(ctx context.Context) error { return giveBack(ctx, log) },
 		func(ctx context.Context) error {
 			handler, err := provider.Handler(ctx)
 			if err != nil {

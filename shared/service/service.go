@@ -29,6 +29,7 @@ import (
 	"lms/shared/inbox"
 	"lms/shared/jobs"
 	"lms/shared/logging"
+	"lms/shared/memory"
 	"lms/shared/objects"
 	"lms/shared/outbox"
 	"lms/shared/pg"
@@ -85,6 +86,7 @@ func run(ctx context.Context, name string, env config.Env, build Build, logs io.
 	k.mount()
 	k.Log.Info("serving", "address", k.Addr, "version", version(), "ms", time.Since(began).Milliseconds())
 	k.Log.Debug("configuration", k.settings...)
+	memory.Prefer(os.LookupEnv) // not for the start, whose garbage is not worth its room
 	return k.serve(ctx, ln)
 }
 
@@ -254,6 +256,10 @@ func (k *Kit) mount() {
 	}
 	k.Ready("sidecar", true, k.Dapr.Healthy)
 	k.Ready("components", true, k.ready.componentsLoaded(k.Dapr))
+	k.Go("memory", func(ctx context.Context) error {
+		memory.GiveBack(ctx, func(err error) { k.Log.Warn("memory is not given back", "error", err) })
+		return nil
+	})
 	k.Go("signing keys", k.Verifier.Run)
 	if k.policy != nil {
 		k.Go("authorization snapshot", k.policy.Run)

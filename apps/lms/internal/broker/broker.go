@@ -13,10 +13,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"lms/shared/memory"
 )
 
-// Partitions of a topic that is made when it is first used.
-const Partitions = 8
+// Partitions of a topic that is made when it is first used. More would be slower
+// here: a sidecar handles one bulk at a time per topic, and each partition fills
+// a bulk of its own, so that they become smaller and wait longer
+// (dapr/README.md has the figures).
+const Partitions = 1
 
 // Options of a broker.
 type Options struct {
@@ -55,6 +60,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.DropShare > 0 {
 		dropRecords(cluster, o.DropShare, o.Log)
 	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { memory.GiveBack(ctx, func(err error) { logger{o.Log}.Logf(kfake.LogLevelWarn, "%v", err) }) })
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {

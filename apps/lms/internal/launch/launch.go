@@ -22,6 +22,7 @@ import (
 	"lms/shared/childproc"
 	"lms/shared/freeport"
 	"lms/shared/localpg"
+	"lms/shared/memory"
 )
 
 // Options of a launch.
@@ -279,8 +280,12 @@ func (l *launch) becameReady(began time.Time, ready func(Ready)) {
 	ready(Ready{Address: l.plan.PublicURL(), Took: now.Sub(began), Pieces: l.sup.Names()})
 }
 
-// keep waits for the end, and keeps logs from filling the disk.
+// keep waits for the end, and keeps logs from filling the disk and this process
+// from filling the memory.
 func (l *launch) keep(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { memory.GiveBack(ctx, func(err error) { l.Say(err.Error()) }) })
 	tick := time.NewTicker(30 * time.Second)
 	defer tick.Stop()
 	for {

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// unmapProgram does nothing where the system is not known to take pages back.
+func unmapProgram() error { return nil }
