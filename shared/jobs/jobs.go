@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -120,41 +122,48 @@ type claimed struct {
 // Run runs jobs until ctx ends. A running job then stops at its next look at
 // its context and is given back, for another process to go on.
 func (r *Runner) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	for range r.o.Parallel {
-		wg.Go(func() { r.loop(ctx) })
-	}
-	wg.Wait()
-	return nil
-}
-
-func (r *Runner) loop(ctx context.Context) {
-	kinds := make([]string, 0, len(r.handlers))
-	for k := range r.handlers {
-		kinds = append(kinds, k)
-	}
+	kinds := slices.Sorted(maps.Keys(r.handlers))
 	if len(kinds) == 0 {
-		return
+		return nil
 	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	// One looks for all, so that an idle runner uses one connection.
+	slots := make(chan struct{}, r.o.Parallel)
 	t := time.NewTicker(pollEvery)
 	defer t.Stop()
 	for {
-		ran, err := r.next(ctx, kinds)
-		if err != nil && ctx.Err() == nil {
-			r.o.Log.Warn("jobs not read", "error", err)
-		}
-		if ran && err == nil {
-			continue
-		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case slots <- struct{}{}:
+		}
+		job, claim, err := r.claim(ctx, kinds)
+		if job != nil {
+			wg.Go(func() {
+				defer func() { <-slots }()
+				r.warn(ctx, r.run(ctx, *job, claim))
+			})
+			continue
+		}
+		<-slots
+		r.warn(ctx, err)
+		select {
+		case <-ctx.Done():
+			return nil
 		case <-t.C:
 		}
 	}
 }
 
-func (r *Runner) next(ctx context.Context, kinds []string) (bool, error) {
+func (r *Runner) warn(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		r.o.Log.Warn("jobs not read", "error", err)
+	}
+}
+
+// claim takes the next job that is due; nil for none.
+func (r *Runner) claim(ctx context.Context, kinds []string) (*claimed, uuid.UUID, error) {
 	var jobs []claimed
 	now, claim := r.o.DB.Now(), r.o.DB.NewID()
 	err := r.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) (err error) {
@@ -162,9 +171,9 @@ func (r *Runner) next(ctx context.Context, kinds []string) (bool, error) {
 		return err
 	})
 	if err != nil || len(jobs) == 0 {
-		return false, err
+		return nil, claim, err
 	}
-	return true, r.run(ctx, jobs[0], claim)
+	return &jobs[0], claim, nil
 }
 
 func (r *Runner) run(ctx context.Context, j claimed, claim uuid.UUID) error {

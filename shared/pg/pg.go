@@ -76,7 +76,12 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 	if o.MaxConns > 0 {
 		cfg.MaxConns = o.MaxConns
 	}
-	cfg.MaxConnIdleTime = 2 * time.Minute
+	// Each connection is a process of the server with some megabytes. The pool
+	// looks once a minute for idle ones, and after each look it hands all of them
+	// out once before it prefers the last used: what is to be found idle must have
+	// been so for less than the time between two looks.
+	cfg.HealthCheckPeriod = time.Minute
+	cfg.MaxConnIdleTime = 30 * time.Second
 	cfg.MaxConnLifetime = time.Hour
 	cfg.MaxConnLifetimeJitter = 10 * time.Minute
 	cfg.ConnConfig.ConnectTimeout = 3 * time.Second
