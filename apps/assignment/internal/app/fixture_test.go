@@ -1,9 +1,14 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -12,17 +17,20 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/assignment/internal/archive"
 	"lms/apps/assignment/internal/coursework"
+	"lms/apps/assignment/internal/events"
 	"lms/apps/assignment/internal/httpapi"
 	"lms/apps/assignment/internal/postgres"
-	"lms/apps/assignment/internal/richtext"
 	"lms/shared/authz"
 	"lms/shared/clock"
+	"lms/shared/contracts/internalapi"
 	"lms/shared/inbox"
 	"lms/shared/jobs"
 	"lms/shared/objects"
 	"lms/shared/outbox"
 	"lms/shared/pg"
+	"lms/shared/richtext"
 	"lms/shared/testkit"
 	"lms/shared/web"
 	"lms/shared/work"
@@ -55,6 +63,8 @@ type neighbours struct {
 	mu       sync.Mutex
 	tenant   uuid.UUID
 	unit     uuid.UUID
+	course   uuid.UUID
+	away     bool // enrollment takes no calls
 	policy   *authz.Policy
 	staff    map[uuid.UUID]string                   // role in the course
 	learners map[uuid.UUID]bool                     // true: may change things
@@ -94,6 +104,23 @@ func (n *neighbours) May(_ context.Context, ask coursework.Ask) (coursework.Verd
 		v.Allowed, v.ReadOnly = true, !writes
 	}
 	return v, nil
+}
+
+func (n *neighbours) Teaches(_ context.Context, user uuid.UUID) (map[uuid.UUID]string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if role, ok := n.staff[user]; ok {
+		return map[uuid.UUID]string{n.course: role}, nil
+	}
+	return nil, nil
+}
+
+// Settled implements coursework.Calls: every call is answered at once, unless
+// enrollment is away.
+func (n *neighbours) Settled(context.Context, uuid.UUID, time.Duration) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.away
 }
 
 func (n *neighbours) Placed(_ context.Context, assignment uuid.UUID) (bool, error) {
@@ -152,7 +179,7 @@ func newWorld(t testing.TB) *world {
 		},
 	})
 	w.friends = &neighbours{
-		tenant: w.tenant, unit: w.unit, policy: policy, staff: map[uuid.UUID]string{}, learners: map[uuid.UUID]bool{},
+		tenant: w.tenant, unit: w.unit, course: w.course, policy: policy, staff: map[uuid.UUID]string{}, learners: map[uuid.UUID]bool{},
 		locked: map[uuid.UUID]any{}, placed: map[uuid.UUID]bool{}, cards: map[uuid.UUID]coursework.Card{},
 		groups: map[uuid.UUID][]uuid.UUID{}, sets: map[uuid.UUID][]coursework.CourseGroup{},
 	}
@@ -169,7 +196,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) build(t testing.TB, source authz.Source) {
 	t.Helper()
 	w.service = &coursework.Service{
-		Store: postgres.NewStore(w.db), Authz: source, Access: w.friends, People: w.friends, Text: richtext.New(),
+		Store: postgres.NewStore(w.db), Authz: source, Access: w.friends, People: w.friends, Text: richtext.New(), Calls: w.friends,
 		Settings: coursework.Settings{DueSoonBefore: 24 * time.Hour, MaxFileBytes: 1 << 30, UploadFor: 24 * time.Hour},
 		Now:      w.clock.Now, NewID: clock.NewID, NewAlias: uuid.New,
 	}
@@ -179,11 +206,15 @@ func (w *world) build(t testing.TB, source authz.Source) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.objects.Close()) })
+	w.service.Files = w.objects
 	tokens := testkit.NewTokens(t)
 	w.router = web.NewRouter(web.Options{Service: "assignment", Verifier: tokens.Verifier(), Authz: source})
 	(&httpapi.API{Service: w.service, Files: w.objects, Now: w.clock.Now}).Mount(w.router)
 	w.inbox = inbox.New(inbox.Options{DB: w.db})
+	events.Receivers{Service: w.service, Wrap: postgres.NewTx, People: events.NewPeople(nil, w.clock.Now)}.Register(w.inbox)
 	w.jobs = jobs.New(jobs.Options{DB: w.db})
+	events.Jobs(w.jobs, w.service)
+	(&archive.Jobs{Service: w.service, Objects: w.objects}).Handle(w.jobs)
 	w.client = testkit.Server(t, w.router, tokens)
 }
 
@@ -219,6 +250,103 @@ func (w *world) draft(more body) httpapi.Assignment {
 	var a httpapi.Assignment
 	w.as(w.teacher).POST(path("courses", w.course, "assignments"), b).Expect(201).JSON(&a)
 	return a
+}
+
+// published is a draft that learners see.
+func (w *world) published(more body) httpapi.Assignment {
+	w.t.Helper()
+	a := w.draft(more)
+	w.as(w.teacher).POST(path("assignments", a.ID, "publish"), nil).Expect(200).JSON(&a)
+	return a
+}
+
+// submit hands a text in.
+func (w *world) submit(p authz.Principal, a httpapi.Assignment) httpapi.Submission {
+	w.t.Helper()
+	var s httpapi.Submission
+	w.as(p).POST(path("assignments", a.ID, "submissions"), body{"text": "<p>My work.</p>"}).Expect(201).JSON(&s)
+	return s
+}
+
+// upload sends a file as a learner does: announced, put to the signed address,
+// completed.
+func (w *world) upload(p authz.Principal, a httpapi.Assignment, name string, content []byte) uuid.UUID {
+	w.t.Helper()
+	up := w.announce(p, a, name, content)
+	w.send(up, content)
+	w.as(p).POST(path("assignments", a.ID, "uploads", up.ID, "complete"), nil).Expect(200)
+	return up.ID
+}
+
+func (w *world) announce(p authz.Principal, a httpapi.Assignment, name string, content []byte) httpapi.Upload {
+	w.t.Helper()
+	var up httpapi.Upload
+	w.as(p).POST(path("assignments", a.ID, "uploads"), announced(name, content)).Expect(201).JSON(&up)
+	return up
+}
+
+func announced(name string, content []byte) body {
+	sum := sha256.Sum256(content)
+	return body{"filename": name, "size": len(content), "sha256": hex.EncodeToString(sum[:])}
+}
+
+// send makes the signed request, which the gateway serves for local files.
+func (w *world) send(up httpapi.Upload, content []byte) {
+	w.t.Helper()
+	u, err := url.Parse(up.Upload.URL)
+	require.NoError(w.t, err)
+	req := httptest.NewRequestWithContext(w.t.Context(), up.Upload.Method, u.RequestURI(), bytes.NewReader(content))
+	for name, value := range up.Upload.Headers {
+		req.Header.Set(name, value)
+	}
+	rec := httptest.NewRecorder()
+	objects.FileHandler(w.objects).ServeHTTP(rec, req)
+	require.Less(w.t, rec.Code, 300, rec.Body.String())
+}
+
+// gradeOf reads where a person stands, with its ETag.
+func (w *world) gradeOf(as authz.Principal, a httpapi.Assignment, who uuid.UUID) (httpapi.Grade, string) {
+	w.t.Helper()
+	var g httpapi.Grade
+	r := w.as(as).GET(path("assignments", a.ID, "grades", who)).Expect(200).JSON(&g)
+	return g, r.Header.Get("ETag")
+}
+
+// grade enters a grade as the teacher.
+func (w *world) grade(a httpapi.Assignment, who uuid.UUID, entry body) httpapi.Grade {
+	w.t.Helper()
+	_, tag := w.gradeOf(w.teacher, a, who)
+	var g httpapi.Grade
+	w.as(w.teacher).With("If-Match", tag).PUT(path("assignments", a.ID, "grades", who), entry).Expect(200).JSON(&g)
+	return g
+}
+
+// work runs all queued jobs to their end.
+func (w *world) work() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = w.jobs.Run(ctx) }()
+	require.Eventually(w.t, func() bool {
+		var n int
+		w.scan(&n, `select count(*) from job where state in ('queued', 'running')`)
+		return n == 0
+	}, 20*time.Second, 10*time.Millisecond)
+	cancel()
+	<-done
+	var failed []string
+	w.scan(&failed, `select coalesce(array_agg(kind || ': ' || error), '{}') from job where state = 'failed'`)
+	require.Empty(w.t, failed)
+}
+
+// report is the newest progress report about a person.
+func (w *world) report(user uuid.UUID) internalapi.ProgressReport {
+	w.t.Helper()
+	var raw string
+	w.scan(&raw, `select body::text from outbox_call where name = 'progress-report' and key like $1 order by ord desc limit 1`, user.String()+"/%")
+	var out internalapi.ProgressReport
+	require.NoError(w.t, json.Unmarshal([]byte(raw), &out))
+	return out
 }
 
 // call makes a reliable call to the service and reads its reply.

@@ -27,6 +27,8 @@ type Ask struct {
 	CourseID   uuid.UUID
 	ResourceID *uuid.UUID
 	Action     Action
+	// Fresh asks anew, also where an answer is remembered.
+	Fresh bool
 }
 
 // Verdict answers an Ask.
@@ -52,6 +54,8 @@ const (
 // remembered, for two seconds; Submit and Grades are asked each time.
 type Access interface {
 	May(ctx context.Context, ask Ask) (Verdict, error)
+	// Teaches are the courses in whose staff a person is, with the role.
+	Teaches(ctx context.Context, user uuid.UUID) (map[uuid.UUID]string, error)
 	// Placed says whether the curriculum shows the assignment anywhere, published
 	// or not.
 	Placed(ctx context.Context, assignment uuid.UUID) (bool, error)

@@ -41,45 +41,31 @@ const (
 	StatusNone    = "none"
 )
 
-// Dates are when something is due, opens, closes for work that is late, and
-// closes for everybody.
-type Dates struct {
-	DueAt         *time.Time
-	AvailableFrom *time.Time
-	CutoffAt      *time.Time // open while now ≤ cutoff (rule 21)
-	LockAt        *time.Time // closed for everybody from then on
-}
-
 // AssignmentFields are what staff set.
 type AssignmentFields struct {
-	GroupID         *uuid.UUID // of assignment_groups
-	Position        int
-	Title           string
-	Description     string // sanitised HTML
-	GradingType     string
-	SchemeID        *uuid.UUID // nil: the course's
-	Points          Points
-	ExtraPoints     Points // by so much a score may be above Points
-	OmitFromFinal   bool   // rule 24
-	DueAt           *time.Time
-	AvailableFrom   *time.Time
-	CutoffAt        *time.Time
-	LockAt          *time.Time
-	SubmissionTypes []string // none: nothing is handed in here
-	FileExtensions  []string // lower case, without the dot; none: any
-	MaxFiles        int
-	MaxFileBytes    int64
-	Attempts        *int       // nil: unlimited
-	GroupSetID      *uuid.UUID // group work: one submission per group of the set
-	Anonymous       bool
-	Posting         string
-	RubricID        *uuid.UUID
-	RubricRevision  *int // of RubricID
-}
-
-// Dates of everybody who has no override.
-func (f AssignmentFields) Dates() Dates {
-	return Dates{DueAt: f.DueAt, AvailableFrom: f.AvailableFrom, CutoffAt: f.CutoffAt, LockAt: f.LockAt}
+	GroupID         *uuid.UUID `json:"group_id"` // of assignment_groups
+	Position        int        `json:"position"`
+	Title           string     `json:"title"`
+	Description     string     `json:"description"` // sanitised HTML
+	GradingType     string     `json:"grading_type"`
+	SchemeID        *uuid.UUID `json:"scheme_id"` // nil: the course's
+	Points          Points     `json:"points"`
+	ExtraPoints     Points     `json:"extra_points"`    // by so much a score may be above Points
+	OmitFromFinal   bool       `json:"omit_from_final"` // rule 24
+	DueAt           *time.Time `json:"due_at"`
+	AvailableFrom   *time.Time `json:"available_from"`
+	CutoffAt        *time.Time `json:"cutoff_at"`
+	LockAt          *time.Time `json:"lock_at"`
+	SubmissionTypes []string   `json:"submission_types"` // none: nothing is handed in here
+	FileExtensions  []string   `json:"file_extensions"`  // lower case, without the dot; none: any
+	MaxFiles        int        `json:"max_files"`
+	MaxFileBytes    int64      `json:"max_file_bytes"`
+	Attempts        *int       `json:"attempts"`     // nil: unlimited
+	GroupSetID      *uuid.UUID `json:"group_set_id"` // group work: one submission per group of the set
+	Anonymous       bool       `json:"anonymous"`
+	Posting         string     `json:"posting"`
+	RubricID        *uuid.UUID `json:"rubric_id"`
+	RubricRevision  *int       `json:"rubric_revision"` // of RubricID
 }
 
 // Expects says whether something is to be handed in here.
@@ -247,3 +233,65 @@ const (
 	PersonMerged      = "merged"
 	PersonErased      = "erased"
 )
+
+// Comment is what somebody wrote about a submission.
+type Comment struct {
+	ID           uuid.UUID
+	TenantID     uuid.UUID
+	CourseID     uuid.UUID
+	AssignmentID uuid.UUID
+	SubmissionID uuid.UUID
+	AuthorID     uuid.UUID
+	ByStaff      bool
+	Body         string
+	CreatedAt    time.Time
+}
+
+// Change is one entry of the history of a grade.
+type Change struct {
+	ID           uuid.UUID
+	TenantID     uuid.UUID
+	CourseID     uuid.UUID
+	AssignmentID uuid.UUID
+	GradeID      uuid.UUID
+	UserID       uuid.UUID
+	At           time.Time
+	ActorID      *uuid.UUID // nil: a rule of the system
+	Cause        string
+	Note         string
+	Before       *Snapshot
+	After        Snapshot
+}
+
+// Snapshot is a grade as its history keeps it: enough to compute the numbers again.
+type Snapshot struct {
+	SubmissionID  *uuid.UUID `json:"submission_id,omitempty"`
+	SubmittedAt   *time.Time `json:"submitted_at,omitempty"`
+	Attempts      int        `json:"attempts,omitempty"`
+	DueAt         *time.Time `json:"due_at,omitempty"`
+	SecondsLate   int64      `json:"seconds_late,omitempty"`
+	Possible      Points     `json:"possible"`
+	EnteredGrade  string     `json:"entered_grade,omitempty"`
+	EnteredScore  *Points    `json:"entered_score,omitempty"`
+	Status        *string    `json:"status,omitempty"`
+	StatusSeconds *int64     `json:"status_seconds,omitempty"`
+	ExcusedAt     *time.Time `json:"excused_at,omitempty"`
+	GradedAt      *time.Time `json:"graded_at,omitempty"`
+	Deduction     Points     `json:"deduction,omitempty"`
+	MissingScore  *Points    `json:"missing_score,omitempty"`
+	Score         *Points    `json:"score,omitempty"`
+	PostedAt      *time.Time `json:"posted_at,omitempty"`
+	Hidden        bool       `json:"hidden,omitempty"`
+	Individual    bool       `json:"individual,omitempty"`
+	Ratings       []Rating   `json:"ratings,omitempty"`
+}
+
+// snapshot is the grade as its history keeps it.
+func (g Grade) snapshot(a Assignment, ratings []Rating) Snapshot {
+	return Snapshot{
+		SubmissionID: g.SubmissionID, SubmittedAt: g.SubmittedAt, Attempts: g.Attempts, DueAt: g.DueAt, SecondsLate: g.SecondsLate,
+		Possible: a.Points, EnteredGrade: g.EnteredGrade, EnteredScore: g.EnteredScore, Status: g.Status, StatusSeconds: g.StatusSeconds,
+		ExcusedAt: g.ExcusedAt, GradedAt: g.GradedAt, Deduction: g.Deduction, MissingScore: g.MissingScore, Score: g.Score,
+		PostedAt: g.PostedAt, Hidden: g.Hidden, Individual: g.Individual, Ratings: ratings,
+	}
+}

@@ -70,6 +70,7 @@ func (s *Service) settle(f *AssignmentFields) error {
 	bad.Require(f.MaxFileBytes >= 1 && f.MaxFileBytes <= s.Settings.MaxFileBytes, "max_file_bytes", "range", "From 1 to "+strconv.FormatInt(s.Settings.MaxFileBytes, 10)+".")
 	bad.Require(f.Attempts == nil || *f.Attempts >= 1 && *f.Attempts <= MaxAttempts, "attempts", "range", "From 1 to 100; null for any number.")
 	bad.Require(f.Posting == PostAutomatic || f.Posting == PostManual, "posting", "enum", "One of: automatic, manual.")
+	bad.Require(!f.Anonymous || f.Posting == PostManual, "posting", "anonymous_needs_manual", "Anonymous grading needs manual posting: names are shown once grades are posted.")
 	bad.Require(f.RubricID != nil || f.RubricRevision == nil, "rubric_revision", "pair", "Needs a rubric.")
 	checkOrder(&bad, f.AvailableFrom, f.DueAt, "due_at", "Not before available_from.")
 	checkOrder(&bad, f.DueAt, f.CutoffAt, "cutoff_at", "Not before due_at.")

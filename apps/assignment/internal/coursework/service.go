@@ -24,6 +24,11 @@ type Settings struct {
 	UploadFor time.Duration
 }
 
+// Calls knows whether a reliable call of a moment ago was answered.
+type Calls interface {
+	Settled(ctx context.Context, id uuid.UUID, d time.Duration) bool
+}
+
 // Service is the use cases of assignment.
 type Service struct {
 	Store    Store
@@ -31,6 +36,8 @@ type Service struct {
 	Access   Access
 	People   Directory
 	Text     Text
+	Files    Files // nil: no files can be taken
+	Calls    Calls
 	Settings Settings
 	Now      func() time.Time
 	NewID    func() uuid.UUID

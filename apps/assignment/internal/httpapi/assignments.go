@@ -8,6 +8,7 @@ import (
 
 	"lms/apps/assignment/internal/coursework"
 	"lms/shared/apperr"
+	"lms/shared/patch"
 	"lms/shared/web"
 )
 
@@ -41,6 +42,19 @@ type Assignment struct {
 	Published       bool       `json:"published"`
 	CreatedAt       time.Time  `json:"created_at"`
 	UpdatedAt       time.Time  `json:"updated_at"`
+	Mine            *Mine      `json:"mine,omitempty" doc:"For a learner: own dates and attempts; not in lists"`
+}
+
+// Mine is what holds for the learner who looks: extensions are in it (rule 21).
+type Mine struct {
+	DueAt         *time.Time `json:"due_at,omitempty"`
+	AvailableFrom *time.Time `json:"available_from,omitempty"`
+	CutoffAt      *time.Time `json:"cutoff_at,omitempty"`
+	Attempts      *int       `json:"attempts,omitempty"`
+	AttemptsUsed  int        `json:"attempts_used"`
+	SubmissionID  *uuid.UUID `json:"submission_id,omitempty" doc:"What counts: the newest that was not withdrawn"`
+	SubmittedAt   *time.Time `json:"submitted_at,omitempty"`
+	SecondsLate   int64      `json:"seconds_late"`
 }
 
 func showAssignment(a coursework.Assignment) Assignment {
@@ -54,14 +68,6 @@ func showAssignment(a coursework.Assignment) Assignment {
 	}
 }
 
-// list is never null.
-func list[T any](all []T) []T {
-	if all == nil {
-		return []T{}
-	}
-	return all
-}
-
 type listAssignmentsInput struct {
 	web.ByID
 	web.Page
@@ -73,11 +79,8 @@ type listAssignmentsInput struct {
 
 func (a *API) listAssignments(ctx context.Context, in *listAssignmentsInput) (*web.List[Assignment], error) {
 	f := coursework.AssignmentFilter{CourseID: in.ID, Query: in.Query, GroupID: optional(in.GroupID), Sort: in.Sort}
-	if in.Published != "" {
-		published := in.Published == "true"
-		f.Published = &published
-	}
-	p, _, err := a.Service.Assignments(ctx, web.Actor(ctx), f, in.Request())
+	f.Published = flag(in.Published)
+	p, err := a.Service.Assignments(ctx, web.Actor(ctx), f, in.Request())
 	return web.ListOf(p, func(x coursework.Assignment) Assignment {
 		x.Description = ""
 		return showAssignment(x)
@@ -135,6 +138,9 @@ func (a *API) createAssignment(ctx context.Context, in *createAssignmentInput) (
 		set(&f.MaxFileBytes, b.MaxFileBytes)
 		setText(&f.GradingType, b.GradingType)
 		setText(&f.Posting, b.Posting)
+		if b.Anonymous && b.Posting == "" {
+			f.Posting = coursework.PostManual
+		}
 	})
 	if err != nil {
 		return nil, err
@@ -142,23 +148,131 @@ func (a *API) createAssignment(ctx context.Context, in *createAssignmentInput) (
 	return web.Created(showAssignment(made), made.Version, "/api/v1/assignments/"+made.ID.String()), nil
 }
 
-// set writes a value that was given.
-func set[T any](dst, v *T) {
-	if v != nil {
-		*dst = *v
-	}
-}
-
-func setText(dst *string, v string) {
-	if v != "" {
-		*dst = v
-	}
-}
-
 func (a *API) getAssignment(ctx context.Context, in *web.ByID) (*web.Resource[Assignment], error) {
 	seen, err := a.Service.Assignment(ctx, web.Actor(ctx), in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return web.Res(showAssignment(seen.Assignment), seen.Version), nil
+	out := showAssignment(seen.Assignment)
+	if seen.Staff {
+		return web.Res(out, seen.Version), nil
+	}
+	d := seen.Dates
+	out.Mine = &Mine{DueAt: d.DueAt, AvailableFrom: d.OpensAt, CutoffAt: d.CutoffAt, Attempts: d.Attempts}
+	if g := seen.Mine; g != nil {
+		out.Mine.AttemptsUsed, out.Mine.SubmissionID, out.Mine.SubmittedAt, out.Mine.SecondsLate = g.AttemptsUsed, g.SubmissionID, g.SubmittedAt, g.SecondsLate
+	}
+	return web.Res(out, 0), nil // the version is not all that the answer depends on
+}
+
+type updateAssignmentInput struct {
+	web.ByID
+	web.IfMatch
+	Body struct {
+		GroupID         patch.Field[uuid.UUID] `json:"group_id,omitzero"`
+		Position        patch.Field[int]       `json:"position,omitzero"`
+		Title           patch.Field[string]    `json:"title,omitzero"`
+		Description     patch.Field[string]    `json:"description,omitzero"`
+		GradingType     patch.Field[string]    `json:"grading_type,omitzero"`
+		SchemeID        patch.Field[uuid.UUID] `json:"scheme_id,omitzero"`
+		Points          patch.Field[Decimal]   `json:"points,omitzero"`
+		ExtraPoints     patch.Field[Decimal]   `json:"extra_points,omitzero"`
+		OmitFromFinal   patch.Field[bool]      `json:"omit_from_final,omitzero"`
+		DueAt           patch.Field[time.Time] `json:"due_at,omitzero"`
+		AvailableFrom   patch.Field[time.Time] `json:"available_from,omitzero"`
+		CutoffAt        patch.Field[time.Time] `json:"cutoff_at,omitzero"`
+		LockAt          patch.Field[time.Time] `json:"lock_at,omitzero"`
+		SubmissionTypes patch.Field[[]string]  `json:"submission_types,omitzero"`
+		FileExtensions  patch.Field[[]string]  `json:"file_extensions,omitzero"`
+		MaxFiles        patch.Field[int]       `json:"max_files,omitzero"`
+		MaxFileBytes    patch.Field[int64]     `json:"max_file_bytes,omitzero"`
+		Attempts        patch.Field[int]       `json:"attempts,omitzero" doc:"null: any number"`
+		GroupSetID      patch.Field[uuid.UUID] `json:"group_set_id,omitzero"`
+		Anonymous       patch.Field[bool]      `json:"anonymous,omitzero"`
+		Posting         patch.Field[string]    `json:"posting,omitzero"`
+		RubricID        patch.Field[uuid.UUID] `json:"rubric_id,omitzero"`
+		RubricRevision  patch.Field[int]       `json:"rubric_revision,omitzero" doc:"Another revision of the rubric; with another rubric and absent: its newest"`
+	}
+}
+
+func (a *API) updateAssignment(ctx context.Context, in *updateAssignmentInput) (*web.Resource[Assignment], error) {
+	b := in.Body
+	var bad apperr.Fields
+	for _, t := range []*patch.Field[time.Time]{&b.DueAt, &b.AvailableFrom, &b.CutoffAt, &b.LockAt} {
+		t.Value = t.Value.UTC().Truncate(time.Microsecond)
+	}
+	points, extra := given(&bad, "points", b.Points), given(&bad, "extra_points", b.ExtraPoints)
+	if err := bad.Err(); err != nil {
+		return nil, err
+	}
+	changed, err := a.Service.UpdateAssignment(ctx, web.Actor(ctx), in.ID, in.Version(), func(f *coursework.AssignmentFields) {
+		b.GroupID.ApplyPtr(&f.GroupID)
+		b.Position.Apply(&f.Position)
+		b.Title.Apply(&f.Title)
+		b.Description.Apply(&f.Description)
+		b.GradingType.Apply(&f.GradingType)
+		b.SchemeID.ApplyPtr(&f.SchemeID)
+		set(&f.Points, points)
+		set(&f.ExtraPoints, extra)
+		b.OmitFromFinal.Apply(&f.OmitFromFinal)
+		b.DueAt.ApplyPtr(&f.DueAt)
+		b.AvailableFrom.ApplyPtr(&f.AvailableFrom)
+		b.CutoffAt.ApplyPtr(&f.CutoffAt)
+		b.LockAt.ApplyPtr(&f.LockAt)
+		b.SubmissionTypes.Apply(&f.SubmissionTypes)
+		b.FileExtensions.Apply(&f.FileExtensions)
+		b.MaxFiles.Apply(&f.MaxFiles)
+		b.MaxFileBytes.Apply(&f.MaxFileBytes)
+		b.Attempts.ApplyPtr(&f.Attempts)
+		b.GroupSetID.ApplyPtr(&f.GroupSetID)
+		b.Anonymous.Apply(&f.Anonymous)
+		b.Posting.Apply(&f.Posting)
+		if b.RubricID.ApplyPtr(&f.RubricID) {
+			f.RubricRevision = nil
+		}
+		b.RubricRevision.ApplyPtr(&f.RubricRevision)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return web.Res(showAssignment(changed), changed.Version), nil
+}
+
+// given is a number of a merge patch; null is 0.
+func given(bad *apperr.Fields, path string, f patch.Field[Decimal]) *coursework.Points {
+	if !f.Set {
+		return nil
+	}
+	return f.Value.Value(bad, path)
+}
+
+type deleteAssignmentInput struct {
+	web.ByID
+	web.IfMatch
+	Detach bool `query:"detach" doc:"Also where it is in use: its places in the curriculum lose it"`
+}
+
+func (a *API) deleteAssignment(ctx context.Context, in *deleteAssignmentInput) (*web.Empty, error) {
+	return nil, a.Service.DeleteAssignment(ctx, web.Actor(ctx), in.ID, in.Version(), in.Detach)
+}
+
+type publishInput struct {
+	web.ByID
+	web.OptionalIfMatch
+}
+
+func (a *API) publish(ctx context.Context, in *publishInput) (*web.Resource[Assignment], error) {
+	changed, err := a.Service.PublishAssignment(ctx, web.Actor(ctx), in.ID, wanted(&in.OptionalIfMatch))
+	if err != nil {
+		return nil, err
+	}
+	return web.Res(showAssignment(changed), changed.Version), nil
+}
+
+func (a *API) unpublish(ctx context.Context, in *publishInput) (*web.Resource[Assignment], error) {
+	changed, err := a.Service.UnpublishAssignment(ctx, web.Actor(ctx), in.ID, wanted(&in.OptionalIfMatch))
+	if err != nil {
+		return nil, err
+	}
+	return web.Res(showAssignment(changed), changed.Version), nil
 }

@@ -141,3 +141,61 @@ func (t tx) ListAssignments(ctx context.Context, f coursework.AssignmentFilter, 
 	}
 	return page.Cut(rows, p.Size(), func(a coursework.Assignment) string { return page.Encode(f.Sort, order.value(a), a.ID) }), nil
 }
+
+const (
+	shareAssignmentSQL = assignmentSQL + ` for share`
+	hasWorkSQL         = `
+select exists (select 1 from submissions where assignment_id = $1)
+  or exists (select 1 from grades where assignment_id = $1 and graded_at is not null)`
+
+	overrideColumns = `
+assignment_id, kind, subject_id, tenant_id, due_at, available_from, cutoff_at, attempts, unlimited_attempts, reason, created_by,
+created_at, updated_at, version`
+	overridesSQL      = `select` + overrideColumns + ` from assignment_overrides where assignment_id = $1 order by kind, subject_id`
+	lockOverrideSQL   = `select` + overrideColumns + ` from assignment_overrides where assignment_id = $1 and kind = $2 and subject_id = $3 for update`
+	insertOverrideSQL = `
+insert into assignment_overrides (assignment_id, kind, subject_id, tenant_id, due_at, available_from, cutoff_at, attempts,
+  unlimited_attempts, reason, created_by, created_at, updated_at, version)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (assignment_id, kind, subject_id) do nothing`
+	updateOverrideSQL = `
+update assignment_overrides set due_at = $4, available_from = $5, cutoff_at = $6, attempts = $7, unlimited_attempts = $8, reason = $9,
+  updated_at = $10, version = $11
+where assignment_id = $1 and kind = $2 and subject_id = $3 and version = $11 - 1`
+	deleteOverrideSQL = `delete from assignment_overrides where assignment_id = $1 and kind = $2 and subject_id = $3`
+)
+
+// ShareAssignment implements coursework.AssignmentTx.
+func (t tx) ShareAssignment(ctx context.Context, id uuid.UUID) (coursework.Assignment, error) {
+	return pg.One[coursework.Assignment](ctx, t, "assignment", shareAssignmentSQL, id)
+}
+
+// HasWork implements coursework.AssignmentTx.
+func (t tx) HasWork(ctx context.Context, assignment uuid.UUID) (bool, error) {
+	return pg.Scalar[bool](ctx, t, "assignment", hasWorkSQL, assignment)
+}
+
+// Overrides implements coursework.AssignmentTx.
+func (t tx) Overrides(ctx context.Context, assignment uuid.UUID) ([]coursework.Override, error) {
+	return pg.Many[coursework.Override](ctx, t, overridesSQL, assignment)
+}
+
+// LockOverride implements coursework.AssignmentTx.
+func (t tx) LockOverride(ctx context.Context, assignment uuid.UUID, kind string, subject uuid.UUID) (*coursework.Override, error) {
+	return none(pg.One[coursework.Override](ctx, t, "override", lockOverrideSQL, assignment, kind, subject))
+}
+
+// SaveOverride implements coursework.AssignmentTx.
+func (t tx) SaveOverride(ctx context.Context, o coursework.Override) error {
+	if o.Version == 1 {
+		return pg.ExecVersioned(ctx, t, insertOverrideSQL, o.AssignmentID, o.Kind, o.SubjectID, o.TenantID, o.DueAt, o.AvailableFrom, o.CutoffAt,
+			o.Attempts, o.UnlimitedAttempts, o.Reason, o.CreatedBy, o.CreatedAt, o.UpdatedAt, o.Version)
+	}
+	return pg.ExecVersioned(ctx, t, updateOverrideSQL, o.AssignmentID, o.Kind, o.SubjectID, o.DueAt, o.AvailableFrom, o.CutoffAt,
+		o.Attempts, o.UnlimitedAttempts, o.Reason, o.UpdatedAt, o.Version)
+}
+
+// DeleteOverride implements coursework.AssignmentTx.
+func (t tx) DeleteOverride(ctx context.Context, o coursework.Override) error {
+	_, err := pg.Exec(ctx, t, deleteOverrideSQL, o.AssignmentID, o.Kind, o.SubjectID)
+	return err
+}

@@ -1,0 +1,92 @@
+package coursework
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"lms/shared/apperr"
+	"lms/shared/work"
+)
+
+// JobJudge judges all grades of an assignment again (rule 19).
+const JobJudge = "judge-assignment"
+
+// Judging is the input of JobJudge.
+type Judging struct {
+	AssignmentID uuid.UUID `json:"assignment_id"`
+	Cause        string    `json:"cause"`
+}
+
+// judgeBatch is how many grades are judged in one transaction.
+const judgeBatch = 100
+
+// judgeLater judges again in the background. It has no key: a job that runs has
+// perhaps read what was before the change.
+func (s *Service) judgeLater(ctx context.Context, tx Tx, a Assignment, cause string) error {
+	_, err := tx.Enqueue(ctx, JobJudge, Judging{AssignmentID: a.ID, Cause: cause}, work.JobOptions{TenantID: a.TenantID})
+	return err
+}
+
+// JudgeAll judges every grade of an assignment by the rules and dates as they are
+// now; history keeps both numbers (rule 19). after is where an earlier try stopped;
+// note says how far this one is.
+func (s *Service) JudgeAll(ctx context.Context, in Judging, after uuid.UUID, note func(context.Context, uuid.UUID, int) error) error {
+	a, ext, err := s.extended(ctx, work.AllTenants(), in.AssignmentID)
+	if apperr.IsKind(err, apperr.KindNotFound) {
+		return nil // deleted: its grades stay as they were
+	}
+	if err != nil {
+		return err
+	}
+	for {
+		users, err := read(ctx, s, work.Tenant(a.TenantID), func(ctx context.Context, tx Tx) ([]uuid.UUID, error) {
+			return tx.GradesAfter(ctx, a.ID, after, judgeBatch)
+		})
+		if err != nil || len(users) == 0 {
+			return err
+		}
+		if err := s.judgeSome(ctx, a, ext, users, in.Cause); err != nil {
+			return err
+		}
+		after = users[len(users)-1]
+		if err := note(ctx, after, len(users)); err != nil {
+			return err
+		}
+	}
+}
+
+// judgeSome judges the grades of some people and writes those that differ.
+func (s *Service) judgeSome(ctx context.Context, a Assignment, ext extensions, users []uuid.UUID, cause string) error {
+	return s.Store.InTx(ctx, work.Tenant(a.TenantID), func(ctx context.Context, tx Tx) error {
+		rows, err := tx.LockGrades(ctx, a.ID, users)
+		if err != nil {
+			return err
+		}
+		rules, err := s.rules(ctx, tx, a)
+		if err != nil {
+			return err
+		}
+		for _, user := range users {
+			before, ok := rows[user]
+			if !ok {
+				continue
+			}
+			g := before
+			judge(a, &g, ext.dates(a, user).DueAt, rules, s.Now())
+			if same(before, g) {
+				continue
+			}
+			if _, err := s.saveGrade(ctx, tx, a, &before, g, saving{cause: cause}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// same says whether judging changed nothing.
+func same(old, g Grade) bool {
+	return old.Deduction == g.Deduction && equal(old.MissingScore, g.MissingScore) && equal(old.Score, g.Score) && old.SecondsLate == g.SecondsLate &&
+		sameTime(old.DueAt, g.DueAt) && sameTime(old.MissingAt, g.MissingAt) && sameTime(old.PostedAt, g.PostedAt)
+}

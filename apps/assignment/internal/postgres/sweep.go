@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lms/apps/assignment/internal/coursework"
+	"lms/shared/pg"
+)
+
+const (
+	dueBetweenSQL = `select` + assignmentColumns + ` from assignments a
+where a.published and a.deleted_at is null and cardinality(a.submission_types) > 0 and a.id in (
+  select id from assignments where published and due_at > $1 and due_at <= $2
+  union select o.assignment_id from assignment_overrides o where o.due_at > $1 and o.due_at <= $2)
+order by a.due_at, a.id limit $3`
+	noteDueSQL = `
+insert into due_notices (assignment_id, user_id, due_at, tenant_id, told_at)
+select $1, n.user_id, n.due_at, $4, $5 from unnest($2::uuid[], $3::timestamptz[]) as n (user_id, due_at)
+on conflict (assignment_id, user_id, due_at) do nothing returning user_id, due_at`
+	submittedSQL    = `select user_id from grades where assignment_id = $1 and user_id = any ($2) and submission_id is not null`
+	setSweptSQL     = `update assignments set due_soon_told_for = $2, missing_checked_at = $3 where id = $1 and due_at is not distinct from $4`
+	pruneNoticesSQL = `
+delete from due_notices where (assignment_id, user_id, due_at) in (select assignment_id, user_id, due_at from due_notices where told_at < $1 limit $2)`
+)
+
+// DueBetween implements coursework.SweepTx.
+func (t tx) DueBetween(ctx context.Context, from, to time.Time, limit int) ([]coursework.Assignment, error) {
+	return pg.Many[coursework.Assignment](ctx, t, dueBetweenSQL, from, to, limit)
+}
+
+// NoteDue implements coursework.SweepTx.
+func (t tx) NoteDue(ctx context.Context, a coursework.Assignment, notices []coursework.DueNotice, now time.Time) ([]coursework.DueNotice, error) {
+	users, dues := make([]uuid.UUID, len(notices)), make([]time.Time, len(notices))
+	for i, n := range notices {
+		users[i], dues[i] = n.UserID, n.DueAt
+	}
+	return pg.Many[coursework.DueNotice](ctx, t, noteDueSQL, a.ID, users, dues, a.TenantID, now)
+}
+
+// Submitted implements coursework.SweepTx.
+func (t tx) Submitted(ctx context.Context, assignment uuid.UUID, users []uuid.UUID) (map[uuid.UUID]bool, error) {
+	ids, err := pg.Column[uuid.UUID](ctx, t, submittedSQL, assignment, users)
+	out := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		out[id] = true
+	}
+	return out, err
+}
+
+// SetSwept implements coursework.SweepTx: not if the due time moved meanwhile.
+func (t tx) SetSwept(ctx context.Context, a coursework.Assignment) error {
+	_, err := pg.Exec(ctx, t, setSweptSQL, a.ID, a.DueSoonToldFor, a.MissingCheckedAt, a.DueAt)
+	return err
+}
+
+// PruneNotices implements coursework.SweepTx.
+func (t tx) PruneNotices(ctx context.Context, before time.Time, limit int) error {
+	_, err := pg.Exec(ctx, t, pruneNoticesSQL, before, limit)
+	return err
+}
