@@ -8,7 +8,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"lms/apps/assignment/internal/coursework"
@@ -118,14 +117,6 @@ func list[T any](all []T) []T {
 		return []T{}
 	}
 	return all
-}
-
-// optional makes nil of the zero id.
-func optional(id uuid.UUID) *uuid.UUID {
-	if id == uuid.Nil {
-		return nil
-	}
-	return &id
 }
 
 // like is a pattern that finds the text anywhere; "" finds everything.
