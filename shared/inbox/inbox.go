@@ -45,6 +45,9 @@ type Event struct {
 	raw []byte
 }
 
+// Raw is the event as it came, a CloudEvent.
+func (e Event) Raw() json.RawMessage { return e.raw }
+
 // Decode reads the data of an event. Fields it does not know are ignored; data
 // that does not parse is a permanent failure.
 func Decode[T any](e Event) (T, error) {

@@ -30,7 +30,7 @@ func newDeadLetters(e *env) *cobra.Command {
 
 func (e *env) deadLetters(cmd *cobra.Command, o *operator.Operator) (map[string][]inbox.DeadLetter, error) {
 	all := map[string][]inbox.DeadLetter{}
-	for _, s := range installation.WithDatabase(installation.Services()) {
+	for _, s := range installation.Consuming(installation.Services()) {
 		dead, err := o.DeadLetters(cmd.Context(), s.Name, deadLetterLimit)
 		if err != nil {
 			return nil, err
@@ -58,7 +58,7 @@ func newDeadList(e *env) *cobra.Command {
 			}
 			w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "SERVICE\tID\tHANDLER\tCODE\tTRIES\tSINCE\tREASON")
-			for _, s := range installation.WithDatabase(installation.Services()) {
+			for _, s := range installation.Consuming(installation.Services()) {
 				for _, d := range all[s.Name] {
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%.80s\n", s.Name, d.ID, d.Handler, d.Code, d.Attempts, d.CreatedAt.Local().Format(time.DateTime), d.Reason)
 				}

@@ -27,7 +27,9 @@ func secretNames() []string {
 	names := []string{
 		"objects-signing-key", // signs links to local files
 		"auth-sealing-key",    // seals auth's signing keys, derives refresh tokens
-		"user-sealing-key",    // seals second factors and identity providers' secrets
+		// seals webhooks' secrets, signs links that stop mail
+		"notification-sealing-key",
+		"user-sealing-key", // seals second factors and identity providers' secrets
 	}
 	for _, s := range append(allServices(), operatorName) {
 		names = append(names, "service-"+s)

@@ -14,6 +14,9 @@ type Service struct {
 	Name string // also the app id and the name of the program
 	// Database: it has the database lms_<name>.
 	Database bool
+	// DeadLetters: it consumes topics without a database, and keeps what it could not
+	// apply in the state block.
+	DeadLetters bool
 	// Edge: it is the one that clients reach, on the public address.
 	Edge bool
 }
@@ -31,6 +34,7 @@ func Services() []Service {
 		{Name: "enrollment", Database: true},
 		{Name: "content", Database: true},
 		{Name: "assignment", Database: true},
+		{Name: "notification", DeadLetters: true},
 		{Name: Gateway, Edge: true},
 	}
 }
@@ -47,6 +51,11 @@ func Names(services []Service) []string {
 // WithDatabase are the services that have one.
 func WithDatabase(services []Service) []Service {
 	return slices.DeleteFunc(slices.Clone(services), func(s Service) bool { return !s.Database })
+}
+
+// Consuming are the services that may have dead letters.
+func Consuming(services []Service) []Service {
+	return slices.DeleteFunc(slices.Clone(services), func(s Service) bool { return !s.Database && !s.DeadLetters })
 }
 
 // Present are the services whose program is in the source tree at root.

@@ -1,0 +1,192 @@
+// Package app wires notification.
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"lms/apps/notification/internal/catalog"
+	"lms/apps/notification/internal/events"
+	"lms/apps/notification/internal/httpapi"
+	"lms/apps/notification/internal/notification"
+	"lms/apps/notification/internal/outgoing"
+	"lms/apps/notification/internal/person"
+	"lms/apps/notification/internal/sealing"
+	"lms/apps/notification/internal/texts"
+	"lms/apps/notification/internal/webhook"
+	"lms/shared/apperr"
+	"lms/shared/contracts"
+	"lms/shared/dapr"
+	"lms/shared/inbox"
+	"lms/shared/once"
+	"lms/shared/record"
+	"lms/shared/service"
+	"lms/shared/web"
+	"lms/shared/work"
+)
+
+const (
+	component    = "state"
+	flushEvery   = time.Second
+	repairEvery  = 3 * time.Second
+	refreshEvery = 5 * time.Second
+	webhooksEach = 8 // endpoints of a shard at once
+)
+
+// built are the parts of the service.
+type built struct {
+	service  *notification.Service
+	webhooks *webhook.Service
+	consumer *events.Consumer
+	texts    *texts.Texts
+	keys     *sealing.Keys
+}
+
+// Build wires the service.
+func Build(_ context.Context, k *service.Kit) error {
+	var cfg Config
+	if err := k.LoadConfig(&cfg); err != nil {
+		return err
+	}
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	store := dapr.Records{
+		Sidecar: k.Dapr, Component: component, Timeout: 5 * time.Second,
+		Away: apperr.Unavailable("state_unavailable", "Notifications are not available at the moment. Try again."),
+	}
+	post, err := outgoing.NewPost(k.Dapr, k.Config.MailFrom)
+	if err != nil {
+		return err
+	}
+	poster, err := outgoing.NewPoster(cfg.WebhookNetworks)
+	if err != nil {
+		return err
+	}
+	b, err := build(k, cfg, store, post, poster)
+	if err != nil {
+		return err
+	}
+	mount(k, b, store)
+	run(k, cfg, b)
+	return nil
+}
+
+func build(k *service.Kit, cfg Config, store record.Store, post notification.Post, sender webhook.Sender) (*built, error) {
+	b := &built{keys: &sealing.Keys{}}
+	table := catalog.New()
+	var err error
+	if b.texts, err = texts.New(table); err != nil {
+		return nil, err
+	}
+	if cfg.Templates != "" {
+		if err := b.texts.UseFolder(os.DirFS(cfg.Templates)); err != nil {
+			return nil, fmt.Errorf("configuration: LMS_NOTIFICATION_TEMPLATES: %w", err)
+		}
+	}
+	public := strings.TrimSuffix(k.Config.PublicURL, "/")
+	b.webhooks = webhook.New(webhook.Options{
+		Store: store, Sender: sender, Sealer: b.keys, Policy: k.Authz, Now: k.Now, NewID: k.NewID, Log: k.Log,
+		Disabled: func(ctx context.Context, e webhook.Endpoint, since time.Time) error {
+			return tellDisabled(ctx, b.service, e, since)
+		},
+		Attempted: func(s webhook.State) { k.Metrics.OutboxSent("webhook", string(s), 1) },
+		Audit: func(ctx context.Context, action string, e webhook.Endpoint) error {
+			return b.service.Record(ctx, notification.Act{
+				Action: action, ResourceType: "webhook_endpoint", ResourceID: e.ID, TenantID: e.TenantID, Changes: map[string]work.Change{"url": {To: e.URL}, "status": {To: e.Status}},
+			})
+		},
+	})
+	b.service = notification.New(notification.Options{
+		Store: store, Catalog: table, Texts: b.texts, People: events.NewPeople(k.Dapr, k.Now), Roster: events.Roster{Invoker: k.Dapr},
+		Courses: events.Courses{Invoker: k.Dapr}, Post: post, Hooks: b.webhooks, Policy: k.Authz, Now: k.Now, NewID: k.NewID, Log: k.Log,
+		LinkBase: cfg.linkBase(public), ListSize: cfg.ListSize,
+		Unsubscribe: func(to uuid.UUID, kind string) (string, error) {
+			token, err := b.keys.Link(to, kind)
+			return public + "/api/v1/notification-preferences/unsubscribe?token=" + url.QueryEscape(token), err
+		},
+		Metrics: notification.Metrics{
+			Told:      func(kind string, c person.Channel) { k.Metrics.Inbox(kind, "told_"+string(c), 1) },
+			Delivered: func(s person.MailState) { k.Metrics.OutboxSent("mail", string(s), 1) },
+			Uncertain: func() { k.Metrics.OutboxSent("mail", "uncertain", 1) },
+			Forgotten: func(n int) { k.Metrics.Inbox("memory", "forgotten", n) },
+		},
+	})
+	m := k.Metrics
+	b.consumer = events.NewConsumer(events.Options{
+		Store: store, Applier: b.service, Producers: k.Producers(), Log: k.Log, Now: k.Now, NewID: k.NewID,
+		Metrics: inbox.Metrics{
+			Handled:    func(h string, n int) { m.Inbox(h, "applied", n) },
+			DeadLetter: func(h string) { m.Inbox(h, "dead", 1) },
+			Repaired:   func(stream string, n int) { m.Inbox(stream, "repaired", n) },
+			Lost:       func(stream string, n int) { m.Inbox(stream, "lost", n) },
+			Latency:    m.InboxLag,
+		},
+	})
+	return b, nil
+}
+
+// tellDisabled tells who made an endpoint that it was switched off.
+func tellDisabled(ctx context.Context, s *notification.Service, e webhook.Endpoint, since time.Time) error {
+	id := uuid.NewSHA1(e.ID, []byte("disabled "+since.UTC().Format(time.RFC3339)))
+	return s.Tell(ctx, id, catalog.Notice{
+		Kind: catalog.KindWebhookDisabled, To: []uuid.UUID{e.CreatedBy}, Path: "/webhook-endpoints/" + e.ID.String(),
+		Vars: map[string]string{"url": e.URL, "since": since.UTC().Format(time.RFC3339)},
+	})
+}
+
+func mount(k *service.Kit, b *built, store record.Store) {
+	httpapi.Mount(k.Web, httpapi.Options{
+		Service: b.service, Webhooks: b.webhooks, Links: b.keys, Once: once.New(store, k.Now), Operator: b.consumer, Letters: b.consumer.Letters(),
+		Draining: k.Draining(),
+	})
+	events.MountCalls(k.Web, b.service)
+	deliveries := chi.NewRouter()
+	b.consumer.Subscriber().Routes(deliveries)
+	k.Web.Handle(http.MethodGet, "/dapr/subscribe", web.Sidecar(), deliveries)
+	for _, t := range contracts.Topics() {
+		k.Web.Handle(http.MethodPost, inbox.RouteOf(t.Name), web.Sidecar(), deliveries)
+		k.Requires(t.Component)
+	}
+	k.Requires(component, "email", "secrets")
+}
+
+// run starts the loops. Each shard of a queue has one, so that a shard that fails
+// holds up no other.
+func run(k *service.Kit, cfg Config, b *built) {
+	mail, spread := b.service.Queues()
+	for shard := range mail.Shards() {
+		k.Go(fmt.Sprintf("mail %d", shard), func(ctx context.Context) error { return b.service.RunMail(ctx, shard) })
+	}
+	for shard := range spread.Shards() {
+		k.Go(fmt.Sprintf("fan-out %d", shard), func(ctx context.Context) error { return b.service.RunFanouts(ctx, shard) })
+	}
+	for shard := range b.webhooks.Queue().Shards() {
+		k.Go(fmt.Sprintf("webhooks %d", shard), func(ctx context.Context) error {
+			return notification.Work(ctx, b.webhooks.Queue(), shard, webhooksEach, b.webhooks.Lease(), k.Now, b.webhooks.Serve)
+		})
+	}
+	k.Go("sealing key", func(ctx context.Context) error { return loadKeys(ctx, k, cfg, b.keys) })
+	k.Ready("sealing key", true, func(context.Context) error {
+		if !b.keys.Ready() {
+			return errNoKey
+		}
+		return nil
+	})
+	k.Every("positions", flushEvery, b.consumer.Flush)
+	k.Every("repair", repairEvery, b.consumer.Repair)
+	k.Every("template overrides", refreshEvery, b.service.RefreshTemplates)
+	if cfg.Templates != "" {
+		f := &folder{path: cfg.Templates, texts: b.texts}
+		k.Every("template folder", refreshEvery, f.look)
+		k.Ready("template folder", false, f.ready)
+	}
+}
