@@ -80,7 +80,13 @@ func (r route) fill(have ids) (path, unknown string) {
 		if !strings.HasPrefix(seg, "{") {
 			continue
 		}
-		v, ok := have[pattern[i-1]+"/"+seg]
+		v, ok := "", false
+		if i >= 3 { // where the same word means different things
+			v, ok = have[strings.Join(pattern[i-3:i+1], "/")]
+		}
+		if !ok {
+			v, ok = have[pattern[i-1]+"/"+seg]
+		}
 		if !ok {
 			return "", pattern[i-1] + "/" + seg
 		}

@@ -44,10 +44,10 @@ func (s *school) killedOnTheGoldenPath(t *testing.T) {
 	var slowest time.Duration
 	slow := ""
 	for round := range all {
-		world := e2e.NewWorld(t, s.System) // signed in anew: tokens end
+		s.again(t)
 		step, at := 0, time.Now()
 		struck := func() {}
-		e2e.Golden(t, world, func(t testing.TB, name string) {
+		e2e.Golden(t, s.World, func(t testing.TB, name string) {
 			struck()
 			v := all[(round+step)%len(all)]
 			if d := time.Since(at); step > 0 && d > slowest {
@@ -69,6 +69,7 @@ func (s *school) killedOnTheGoldenPath(t *testing.T) {
 		t.Logf("round %d of %d after %s", round+1, len(all), time.Since(began).Round(time.Second))
 	}
 	s.AwaitReady(t)
+	s.again(t)
 	s.quiet(t)
 	measured(t, "kill -9 of each process at each step of the golden path", "every step comes out as without, all pairs", len(met) == len(steps)*len(all) && len(steps) >= 13,
 		"%d processes x %d steps: %d of %d pairs, %d walks in %s, the slowest step %s (%s)",

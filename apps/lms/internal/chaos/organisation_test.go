@@ -111,6 +111,7 @@ func (s *school) resources(t testing.TB, o *organisation) ids {
 		"sso/{idp}":               provider,
 		"calendar/{token}":        uuid.NewString(),
 	}
+	o.IDs = out
 	maps.Copy(out, s.works(t, o, c.ID))
 	for member, value := range map[string]string{
 		"org_unit_id": o.Unit, "parent_id": o.Unit, "tenant_id": o.Root, "user_id": o.Learner.ID, "course_id": c.ID, "module_id": c.Modules[0].ID,

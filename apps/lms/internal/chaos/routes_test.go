@@ -43,7 +43,7 @@ func capabilities() []string {
 // owned are the routes on which people of one organisation must not reach each
 // other's things; what else a colleague may see is the role matrix's question.
 func owned(path string) bool {
-	for _, prefix := range []string{"/api/v1/enrollments/{id}", "/api/v1/me/data-requests/{id}", "/api/v1/users/{id}", "/api/v1/me/tokens/{id}", "/api/v1/auth/sessions/{id}", "/api/v1/jobs/{service}/{id}", "/api/v1/certificates/{id}", "/api/v1/auth/clients/{id}"} {
+	for _, prefix := range []string{"/api/v1/enrollments/{id}", "/api/v1/me/data-requests/{id}", "/api/v1/users/{id}", "/api/v1/me/tokens/{id}", "/api/v1/auth/sessions/{id}", "/api/v1/jobs/{service}/{id}", "/api/v1/certificates/{id}", "/api/v1/auth/clients/{id}", "/api/v1/submissions/{id}", "/api/v1/assignments/{id}/grades/{user_id}", "/api/v1/assignments/{id}/uploads/{upload_id}"} {
 		if strings.HasPrefix(path, prefix) && path != "/api/v1/users/{id}/avatar" { // colleagues see each other's pictures
 			return true
 		}

@@ -234,12 +234,26 @@ func (s *school) events(t testing.TB, topic string, args ...string) (all []event
 	return all
 }
 
-// await waits for a condition about the system and returns how long it took.
+// await waits for a condition about the system and returns how long it took. The
+// condition runs in the test's own goroutine: it may require.
 func await(t testing.TB, limit time.Duration, what string, done func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
-	require.Eventually(t, done, limit, 50*time.Millisecond, what)
+	for !done() {
+		if time.Since(began) > limit {
+			require.Fail(t, "waited in vain", "%s: not within %s", what, limit)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
 	return time.Since(began)
+}
+
+// again signs administrator and instructor in anew: a long run outlives their
+// tokens.
+func (s *school) again(t testing.TB) {
+	t.Helper()
+	s.World = e2e.NewWorld(t, s.System)
+	s.Teacher.API = s.SignIn(t, s.Teacher.Email, e2e.Password)
 }
 
 // quiet waits until no service has anything left to publish or to call.

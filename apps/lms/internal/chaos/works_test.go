@@ -3,6 +3,10 @@
 package chaos_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -43,7 +47,57 @@ func contents(t testing.TB, o *organisation, course string) ids {
 
 func assignments(t testing.TB, o *organisation, course string) ids {
 	t.Helper()
-	return ids{"assignments/{id}": made(t, o.Instructor.API, "/api/v1/courses/"+course+"/assignments", map[string]any{"title": "An essay"})}
+	teacher, learner := o.Instructor.API, o.Learner.API
+	id := made(t, teacher, "/api/v1/courses/"+course+"/assignments", map[string]any{"title": "An essay", "submission_types": []string{"text", "file"}})
+	path := "/api/v1/assignments/" + id
+	must(t, teacher, http.MethodPost, path+"/publish", map[string]any{}, "If-Match", teacher.Read(t, path).Header.Get("ETag"))
+	file := []byte("what I think")
+	upload := handIn(t, learner, path+"/uploads", file)
+	submission := made(t, learner, path+"/submissions", map[string]any{"text": "<p>My essay</p>", "file_ids": []string{upload}})
+	must(t, teacher, http.MethodPut, path+"/grades/"+o.Learner.ID, map[string]any{"score": 80}, "If-Match", teacher.Read(t, path+"/grades/"+o.Learner.ID).Header.Get("ETag"))
+	out := ids{
+		"assignments/{id}": id, "grades/{user_id}": o.Learner.ID, "submissions/{id}": submission, "files/{file_id}": upload,
+		"assignments/{id}/uploads/{upload_id}": made(t, learner, path+"/uploads", describe(file)),
+		"rubrics/{id}": made(t, teacher, "/api/v1/rubrics", map[string]any{"course_id": course, "title": "Essays", "criteria": []any{
+			map[string]any{"title": "Thought", "levels": []any{map[string]any{"title": "Good", "points": 10}, map[string]any{"title": "None", "points": 0}}},
+		}}),
+		"overrides/{subject_id}": o.Learner.ID, "group-overrides/{subject_id}": o.IDs["groups/{id}"],
+	}
+	for _, p := range []string{"/overrides/" + o.Learner.ID, "/group-overrides/" + o.IDs["groups/{id}"]} {
+		must(t, teacher, http.MethodPut, path+p, map[string]any{"attempts": 3})
+	}
+	return out
+}
+
+func describe(file []byte) map[string]any {
+	return map[string]any{"filename": "essay.txt", "size": len(file), "sha256": fmt.Sprintf("%x", sha256.Sum256(file)), "media_type": "text/plain"}
+}
+
+// handIn uploads a file to the signed address that a route gives, and completes
+// it.
+func handIn(t testing.TB, api *system.API, path string, file []byte) string {
+	t.Helper()
+	var u struct {
+		ID     string
+		Upload struct {
+			Method, URL string
+			Headers     map[string]string
+		}
+	}
+	raw, err := json.Marshal(must(t, api, http.MethodPost, path, describe(file)))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &u))
+	req, err := http.NewRequest(u.Upload.Method, u.Upload.URL, bytes.NewReader(file))
+	require.NoError(t, err)
+	for name, value := range u.Upload.Headers {
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Less(t, res.StatusCode, 300, "PUT of a file")
+	must(t, api, http.MethodPost, path+"/"+u.ID+"/complete", map[string]any{})
+	return u.ID
 }
 
 // inCourse is the query by which a list of a course's things is asked for.

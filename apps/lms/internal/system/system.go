@@ -150,10 +150,12 @@ func (s *System) Process(t testing.TB, service, kind string) Process {
 // again.
 func (s *System) Running(t testing.TB, service, kind string) (p Process) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		p = s.Process(t, service, kind)
-		return p.PID > 0 && p.State == "running"
-	}, time.Minute, 20*time.Millisecond, "%s %s runs", service, kind)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
+		if p = s.Process(t, service, kind); p.PID > 0 && p.State == "running" {
+			return p
+		}
+	}
+	require.Fail(t, "it does not run", "%s %s: %s", service, kind, p.State)
 	return p
 }
 
