@@ -81,5 +81,6 @@ func assignmentEvents() []Definition {
 		fact("A grade that the learner sees has changed.", GradeChanged{g, &previous}),
 		fact("A grade was hidden from the learner.", GradeHidden{hidden}),
 		fact("Work became late, or what lateness takes has changed.", LatenessChanged{g, 0, 0}),
+		state("A person's totals in a course changed.", exampleCourseGrade()),
 	}
 }

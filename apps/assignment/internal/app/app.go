@@ -22,6 +22,7 @@ type Config struct {
 	MaxFileBytes  int64         `default:"1073741824" desc:"the largest file that an assignment may allow, in bytes; at most 5 GiB"`
 	UploadFor     time.Duration `default:"24h" desc:"how long an uploaded file waits to be handed in"`
 	SweepEvery    time.Duration `default:"1m" desc:"how often work that is due soon or missing is looked for"`
+	CountEvery    time.Duration `default:"1s" desc:"how often totals that a changed course moves are looked for"`
 }
 
 // Build wires the service into its kit.
@@ -48,6 +49,9 @@ func Build(_ context.Context, k *service.Kit) error {
 	events.Jobs(k.Jobs, svc)
 	(&archive.Jobs{Service: svc, Objects: k.Objects}).Handle(k.Jobs)
 	k.Every("sweep", cfg.SweepEvery, svc.Sweep)
+	k.Every("sweep-quizzes", cfg.SweepEvery, svc.SweepQuizzes)
+	k.Every("count-totals", cfg.CountEvery, svc.CountAll)
+	k.Recompute(svc.Recompute)
 	k.Every("sweep-files", time.Hour, svc.SweepFiles)
 	return nil
 }

@@ -241,7 +241,7 @@ func TestHiddenGradesAreHiddenEverywhere(t *testing.T) {
 	look(false)
 	require.Nil(t, w.report(w.student.UserID).Grade.Score)
 	var posted, told int
-	w.scan(&posted, `select count(*) from outbox where type like '%grade_posted%' or type like '%grade_changed%'`)
+	w.scan(&posted, `select count(*) from outbox where type like '%.grade_posted%' or type like '%.grade_changed%'`)
 	require.Zero(t, posted)
 	w.scan(&told, `select count(*) from outbox where type like '%commented%' and event::text like '%"recipient_ids":[]%'`)
 	require.Equal(t, 1, told, "nobody is told of words that are hidden")

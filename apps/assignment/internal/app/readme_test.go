@@ -115,7 +115,7 @@ func callTable(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("| Call | From |\n|---|---|\n")
 	calls := newWorld(t).inbox.CallNames()
-	for _, name := range []string{"person-status", "erase-person", "export-person"} {
+	for _, name := range []string{"quiz-column", "quiz-score", "person-status", "erase-person", "export-person"} {
 		require.Contains(t, calls, name)
 		fmt.Fprintf(&b, "| `%s` | %s |\n", name, strings.Join(calls[name], ", "))
 		delete(calls, name)

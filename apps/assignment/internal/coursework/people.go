@@ -3,6 +3,7 @@ package coursework
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/google/uuid"
@@ -55,7 +56,10 @@ func (s *Service) merge(ctx context.Context, tx Tx, from, to uuid.UUID) error {
 			return err
 		}
 	}
-	return tx.ReassignWork(ctx, from, to)
+	if err := tx.ReassignWork(ctx, from, to); err != nil {
+		return err
+	}
+	return s.mergeTotals(ctx, tx, from, to)
 }
 
 // reassign moves a grade and reports it anew under the other person's name.
@@ -90,6 +94,9 @@ func (s *Service) ErasePerson(ctx context.Context, tx Tx, user, tenant, pseudony
 	if err != nil {
 		return err
 	}
+	if err := tx.EraseGradebook(ctx, user, pseudonym); err != nil {
+		return err
+	}
 	if err := tx.SavePerson(ctx, Person{UserID: user, TenantID: tenant, Status: PersonErased, UpdatedAt: s.Now()}); err != nil {
 		return err
 	}
@@ -117,5 +124,11 @@ func (s *Service) DeleteObjects(ctx context.Context, in Objects) error {
 // ExportPerson is everything that is kept of a person, by section: what is hidden
 // from learners is theirs to have, too, since it is about them.
 func (s *Service) ExportPerson(ctx context.Context, tx Tx, user uuid.UUID) (map[string]json.RawMessage, error) {
-	return tx.PersonalData(ctx, user)
+	out, err := tx.PersonalData(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	more, err := tx.GradebookData(ctx, user)
+	maps.Copy(out, more)
+	return out, err
 }

@@ -100,6 +100,7 @@ func (s *Service) postSome(ctx context.Context, a Assignment, users []uuid.UUID,
 			return err
 		}
 		now := s.Now()
+		var later people
 		for _, user := range users {
 			before, ok := rows[user]
 			if !ok {
@@ -117,10 +118,13 @@ func (s *Service) postSome(ctx context.Context, a Assignment, users []uuid.UUID,
 				}
 				g.PostedAt, g.Hidden = nil, true
 			}
-			if _, err := s.saveGrade(ctx, tx, a, &before, g, saving{cause: cause}); err != nil {
+			if _, err := s.saveGrade(ctx, tx, a, &before, g, saving{cause: cause, later: &later}); err != nil {
 				return err
 			}
 			n++
+		}
+		if err := s.counted(ctx, tx, &later); err != nil {
+			return err
 		}
 		if !first {
 			return nil

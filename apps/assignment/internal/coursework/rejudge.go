@@ -67,6 +67,7 @@ func (s *Service) judgeSome(ctx context.Context, a Assignment, ext extensions, u
 		if err != nil {
 			return err
 		}
+		var later people
 		for _, user := range users {
 			before, ok := rows[user]
 			if !ok {
@@ -77,11 +78,11 @@ func (s *Service) judgeSome(ctx context.Context, a Assignment, ext extensions, u
 			if same(before, g) {
 				continue
 			}
-			if _, err := s.saveGrade(ctx, tx, a, &before, g, saving{cause: cause}); err != nil {
+			if _, err := s.saveGrade(ctx, tx, a, &before, g, saving{cause: cause, later: &later}); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.counted(ctx, tx, &later)
 	})
 }
 

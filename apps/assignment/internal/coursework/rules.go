@@ -13,9 +13,17 @@ type Rules struct {
 	Scheme grading.Scheme
 }
 
-// rules are those that hold for an assignment.
-func (s *Service) rules(_ context.Context, _ Tx, _ Assignment) (Rules, error) {
-	return Rules{Scheme: grading.Standard()}, nil
+// rules are those that hold for an assignment. They stay until the commit, so that
+// a policy never changes under a grade that is being entered: whoever changes it
+// waits, and its job judges that grade again.
+func (s *Service) rules(ctx context.Context, tx Tx, a Assignment) (Rules, error) {
+	in := DefaultGrading(a.CourseID)
+	in.TenantID, in.OrgUnitID = a.TenantID, a.OrgUnitID
+	g, err := tx.ShareGrading(ctx, in)
+	if err != nil {
+		return Rules{}, err
+	}
+	return s.rulesOf(ctx, tx, a, g)
 }
 
 // task is what the rules of late work need to know of an assignment.

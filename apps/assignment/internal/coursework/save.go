@@ -17,6 +17,9 @@ type saving struct {
 	note    string
 	ratings []Rating
 	by      *uuid.UUID // nil: the caller, or a rule of the system
+	// later collects whose totals are to be counted at the end of the transaction;
+	// nil counts at once.
+	later *people
 }
 
 // saveGrade is the one place where a grade changes: the row, its history, what is
@@ -41,6 +44,9 @@ func (s *Service) saveGrade(ctx context.Context, tx Tx, a Assignment, before *Gr
 		return nil, err
 	}
 	if err := s.tellGrade(ctx, tx, a, old, g, why, now); err != nil {
+		return nil, err
+	}
+	if err := s.countMoved(ctx, tx, a, before, g, why); err != nil {
 		return nil, err
 	}
 	return s.reportProgress(ctx, tx, a, old, g)

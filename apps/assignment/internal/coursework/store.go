@@ -26,6 +26,7 @@ type Tx interface {
 	RubricTx
 	SweepTx
 	PeopleTx
+	GradebookTx
 }
 
 // AssignmentTx is the rows of assignments and their overrides.

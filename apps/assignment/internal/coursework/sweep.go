@@ -187,6 +187,7 @@ func (s *Service) missing(ctx context.Context, a Assignment, ext extensions, use
 		if err != nil {
 			return err
 		}
+		var later people
 		for _, user := range users {
 			before := rows[user]
 			if before.MissingAt != nil || before.SubmittedAt != nil {
@@ -197,10 +198,10 @@ func (s *Service) missing(ctx context.Context, a Assignment, ext extensions, use
 			if same(before, g) {
 				continue
 			}
-			if _, err := s.saveGrade(ctx, tx, a, &before, g, saving{cause: CauseMissing}); err != nil {
+			if _, err := s.saveGrade(ctx, tx, a, &before, g, saving{cause: CauseMissing, later: &later}); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.counted(ctx, tx, &later)
 	})
 }

@@ -17,6 +17,7 @@ type judged struct {
 
 // Jobs registers the background jobs that need no files.
 func Jobs(r *jobs.Runner, s *coursework.Service) {
+	gradebookJobs(r, s)
 	jobs.Handle(r, coursework.JobJudge, func(ctx context.Context, run *jobs.Run, in coursework.Judging) (any, error) {
 		var at judged
 		if _, err := run.Cursor(&at); err != nil {

@@ -23,6 +23,7 @@ func (r Receivers) Register(in *inbox.Inbox) {
 	inbox.Receive(in, internalapi.CallPersonStatus, []string{"user"}, r.personStatus)
 	inbox.Receive(in, internalapi.CallErasePerson, []string{"user"}, r.erasePerson)
 	inbox.Receive(in, internalapi.CallExportPerson, []string{"user"}, r.exportPerson)
+	r.quizReceivers(in)
 }
 
 // statuses maps a person's status at user to what it means here.
@@ -49,7 +50,7 @@ func (r Receivers) erasePerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta
 	return internalapi.ErasePersonReply{
 		Erased: []string{"submissions", "submission_files", "submission_comments", "extensions", "due_notices"},
 		Kept: []internalapi.KeptData{
-			{Category: "grades", Reason: "Under a pseudonym, with their history, for the numbers of the course."},
+			{Category: "grades", Reason: "With totals and scores of quizzes, under a pseudonym, with their history, for the numbers of the course."},
 			{Category: "group_work", Reason: "Under a pseudonym, since it is the work of the others, too."},
 			{Category: "feedback", Reason: "Under a pseudonym: what the person wrote as staff belongs to the learners' grades."},
 		},

@@ -13,11 +13,11 @@ import (
 // Grade is a step of a grading scheme.
 type Grade struct {
 	// Name is the letter: "A−", "Merit", "4.0".
-	Name string
+	Name string `json:"name"`
 	// From is the least percent that gets it.
-	From Hundredths
+	From Hundredths `json:"from"`
 	// Points are its grade points (GPA), nil where the scheme has none.
-	Points *Hundredths
+	Points *Hundredths `json:"points,omitempty"`
 }
 
 // Scheme turns percents into letters. Its grades are in falling order, and the

@@ -38,6 +38,9 @@ const (
 // Mount adds all routes.
 func (a *API) Mount(r *web.Router) {
 	a.assignmentRoutes(r)
+	a.policyRoutes(r)
+	a.groupRoutes(r)
+	a.gradebookRoutes(r)
 	a.submissionRoutes(r)
 	a.gradeRoutes(r)
 	a.rubricRoutes(r)
