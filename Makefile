@@ -32,11 +32,15 @@ sidecar: ## Build the sidecar (once; minutes) and put it into .lms/bin
 	@mkdir -p $(HOME_DIR)/bin
 	@go run ./apps/lms sidecar
 
+.PHONY: s3
+s3: ## Build MinIO, the S3 server that tests run against (once; minutes)
+	@go test -count=1 ./shared/testkit/s3test -run TestMinIOIsBuilt
+
 # The tests run the programs of the source tree's own folder.
 test chaos bench: HOME_DIR = .lms
 
 .PHONY: test
-test: build sidecar ## All tests, also against the whole running system; TEST_FLAGS= leaves the race detector out
+test: build sidecar s3 ## All tests, also against the whole running system; TEST_FLAGS= leaves the race detector out
 	go test -timeout 20m $(TEST_FLAGS) ./...
 	cd dapr/sidecar && go test ./...
 

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	gopath "path"
 	"strconv"
 	"strings"
 	"time"
@@ -141,14 +140,7 @@ func (s *Store) receive(key string, body io.Reader, size int64, sum string) (err
 	if err := f.Close(); err != nil {
 		return failure(err)
 	}
-	dir := gopath.Dir(key)
-	if err := s.root.MkdirAll(dir, 0o700); err != nil {
-		return failure(err)
-	}
-	if err := s.root.Rename(temp, key); err != nil {
-		return failure(err)
-	}
-	return s.syncDir(dir)
+	return s.name(temp, key)
 }
 
 func (s *Store) fill(f *os.File, body io.Reader, size int64, sum string) error {

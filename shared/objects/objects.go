@@ -26,6 +26,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/gabriel-vasile/mimetype"
 	"github.com/google/uuid"
 	"gocloud.dev/blob"
@@ -63,6 +64,7 @@ type Store struct {
 	scheme string
 	bucket *blob.Bucket
 	root   *os.Root // file:// only
+	s3     *s3Parts // s3:// only
 
 	mu      sync.Mutex
 	key     []byte
@@ -82,6 +84,10 @@ func Open(ctx context.Context, rawURL string, o Options) (*Store, error) {
 	if u.Scheme != "file" {
 		if s.bucket, err = blob.OpenBucket(ctx, rawURL); err != nil {
 			return nil, fmt.Errorf("objects: %w", err)
+		}
+		var client *s3.Client
+		if u.Scheme == "s3" && s.bucket.As(&client) {
+			s.s3 = newS3Parts(client, u)
 		}
 		return s, nil
 	}

@@ -1,0 +1,161 @@
+// Package s3test gives tests a real S3 server: MinIO, compiled from the module of
+// deploy/minio into the user's cache and started as a program of its own, with
+// data of its own, on a free port. It is under the AGPL and linked by nothing.
+package s3test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/stretchr/testify/require"
+
+	"lms/shared/childproc"
+	"lms/shared/freeport"
+)
+
+// Credentials of the server. The default credentials of a store are read from the
+// environment, so that a test sets them with Env.
+const (
+	accessKey = "lms-test"
+	secretKey = "lms-test-secret"
+	region    = "us-east-1"
+)
+
+// Server is a running MinIO.
+type Server struct {
+	Address string
+	client  *s3.Client
+	buckets int
+	mu      sync.Mutex
+}
+
+// Env sets the credentials for stores that this test opens; the test can then not
+// be parallel.
+func Env(t *testing.T) {
+	t.Helper()
+	t.Setenv("AWS_ACCESS_KEY_ID", accessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", secretKey)
+}
+
+// Start starts a server that ends with the test. Without the program the test
+// fails: what is not tried is not known to work.
+func Start(t *testing.T) *Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Minute)
+	defer cancel()
+	program, err := Build(ctx, t.Logf)
+	require.NoError(t, err, "MinIO: go build in deploy/minio")
+	port, err := freeport.One()
+	require.NoError(t, err)
+	s := &Server{Address: freeport.Address(port)}
+	var output bytes.Buffer
+	p, err := childproc.Start(childproc.Spec{
+		Path: program, Args: []string{"server", "--quiet", "--address", s.Address, t.TempDir()},
+		Env:    []string{"MINIO_ROOT_USER=" + accessKey, "MINIO_ROOT_PASSWORD=" + secretKey, "MINIO_BROWSER=off", "HOME=" + t.TempDir(), "GOMEMLIMIT=256MiB"},
+		Output: &output, ParentDeath: syscall.SIGKILL,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := p.Stop(context.Background(), syscall.SIGTERM, 10*time.Second)
+		require.NoError(t, err)
+	})
+	require.Eventually(t, s.live, time.Minute, 50*time.Millisecond, "MinIO does not answer at %s", s.Address)
+	s.client = s3.New(s3.Options{
+		Region: region, BaseEndpoint: aws.String("http://" + s.Address), UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+	})
+	return s
+}
+
+func (s *Server) live() bool {
+	res, err := http.Get("http://" + s.Address + "/minio/health/ready") // bounded by Eventually
+	if err != nil {
+		return false
+	}
+	return res.Body.Close() == nil && res.StatusCode == http.StatusOK
+}
+
+// Bucket makes a new bucket and gives its address for objects.Open.
+func (s *Server) Bucket(t *testing.T) string {
+	t.Helper()
+	s.mu.Lock()
+	s.buckets++
+	name := fmt.Sprintf("bucket-%d", s.buckets)
+	s.mu.Unlock()
+	_, err := s.client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name})
+	require.NoError(t, err)
+	return "s3://" + name + "?region=" + region + "&endpoint=http://" + s.Address + "&use_path_style=true"
+}
+
+// Build compiles the server once per user and version of its module; others that
+// want it meanwhile wait. It takes minutes the first time.
+func Build(ctx context.Context, say func(format string, args ...any)) (string, error) {
+	_, here, _, ok := runtime.Caller(0)
+	if !ok {
+		return "", os.ErrNotExist
+	}
+	module := filepath.Join(filepath.Dir(here), "../../../deploy/minio")
+	sum, err := fingerprint(module)
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	dir := filepath.Join(cache, "lms", "minio")
+	path := filepath.Join(dir, sum, "minio")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", fmt.Errorf("folder of MinIO: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", fmt.Errorf("lock the folder of MinIO: %w", err)
+	}
+	defer func() { _ = lock.Close() }() // gives the lock back
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock the folder of MinIO: %w", err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		return path, nil // another process built it meanwhile
+	}
+	say("compiling MinIO (once; some minutes)")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path+".new", "github.com/minio/minio") // constants and our own cache
+	cmd.Dir = module
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compile MinIO: %w\n%s", err, out)
+	}
+	return path, os.Rename(path+".new", path)
+}
+
+// fingerprint changes with the version of the server and with the compiler.
+func fingerprint(module string) (string, error) {
+	h := sha256.New()
+	h.Write([]byte(runtime.Version() + runtime.GOOS + runtime.GOARCH))
+	for _, name := range []string{"go.mod", "go.sum"} {
+		raw, err := os.ReadFile(filepath.Join(module, name)) // our own sources
+		if err != nil {
+			return "", fmt.Errorf("module of MinIO: %w", err)
+		}
+		h.Write(raw)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
