@@ -19,7 +19,7 @@ const (
 	// state (repeatable; default active and completed), staff (bool).
 	PathCourseMembers = "/internal/courses/{id}/members"
 
-	CallProgressReport = "progress-report" // content, assignment; key: "<user>/<resource or item>"
+	CallProgressReport = "progress-report" // content, assignment; key: "<user>/<resource or item>/<course>"
 	CallCourseGrade    = "course-grade"    // assignment; key: "<user>/<course>"
 	CallSeatHold       = "seat-hold"       // payment; key: the hold's id
 	CallSeatRelease    = "seat-release"    // payment; key: the hold's id

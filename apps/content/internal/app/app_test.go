@@ -28,7 +28,7 @@ func TestTheServiceLives(t *testing.T) {
 	go func() {
 		ended <- service.Run(ctx, "content", config.Env{
 			"LMS_LISTEN": addr, "LMS_DATABASE_URL": pool.Config().ConnString(), "LMS_LOG_LEVEL": "error", "LMS_ENVIRONMENT": "test",
-			"DAPR_HTTP_PORT": "1", "DAPR_GRPC_PORT": "1",
+			"LMS_CONTENT_SWEEP_EVERY": "2m", "LMS_OBJECTS_URL": "file://" + t.TempDir(), "DAPR_HTTP_PORT": "1", "DAPR_GRPC_PORT": "1",
 		}, Build)
 	}()
 	require.Eventually(t, func() bool {

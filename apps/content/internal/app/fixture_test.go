@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/content/internal/events"
+	"lms/apps/content/internal/files"
 	"lms/apps/content/internal/httpapi"
 	"lms/apps/content/internal/library"
 	"lms/apps/content/internal/postgres"
@@ -20,6 +23,8 @@ import (
 	contract "lms/shared/contracts/events"
 	"lms/shared/inbox"
 	"lms/shared/jobs"
+	"lms/shared/objects"
+	"lms/shared/outbox"
 	"lms/shared/pg"
 	"lms/shared/richtext"
 	"lms/shared/testkit"
@@ -40,9 +45,12 @@ type world struct {
 	jobs    *jobs.Runner
 	clock   *clock.Manual
 	friends *neighbours
+	objects *objects.Store
+	tokens  *testkit.Tokens
 
 	tenant, unit, other                       uuid.UUID
 	admin, teacher, assistant, student, alien authz.Principal
+	calls                                     int64
 }
 
 // neighbours stand for enrollment and course.
@@ -54,6 +62,7 @@ type neighbours struct {
 	usages   map[uuid.UUID][]library.Usage
 	asked    int
 	away     error
+	slow     bool
 }
 
 func (n *neighbours) May(_ context.Context, actor authz.Principal, course uuid.UUID, content *uuid.UUID, _ bool) (library.Verdict, error) {
@@ -93,6 +102,15 @@ func (n *neighbours) Usages(_ context.Context, content uuid.UUID) ([]library.Usa
 	return n.usages[content], n.away
 }
 
+// Settled implements library.Calls: enrollment is always fast here, unless it is away.
+func (n *neighbours) Settled(context.Context, uuid.UUID, time.Duration) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.away == nil && !n.slow
+}
+
+func noFiles() files.Files { return files.Files{} }
+
 // enroll makes a person a learner of a course.
 func (w *world) enroll(p authz.Principal, course uuid.UUID) {
 	w.join(p, course, library.Verdict{Allowed: true, As: library.AsLearner, TenantID: w.tenant, OrgUnitID: w.unit})
@@ -119,9 +137,24 @@ func (w *world) place(content, course uuid.UUID) {
 	})
 }
 
+// newWorld keeps files in a folder, behind a server as the gateway's.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, tenant: uuid.New(), unit: uuid.New(), other: uuid.New(), clock: clock.NewManual(time.Now())}
+	mux := http.NewServeMux()
+	gateway := httptest.NewServer(mux)
+	t.Cleanup(gateway.Close)
+	store, err := objects.Open(t.Context(), "file://"+t.TempDir(), objects.Options{
+		PublicURL: gateway.URL, SigningKey: func(context.Context) ([]byte, error) { return make([]byte, 32), nil },
+	})
+	require.NoError(t, err)
+	mux.Handle("/objects/", objects.FileHandler(store))
+	return newWorldWith(t, store)
+}
+
+func newWorldWith(t testing.TB, store *objects.Store) *world {
+	t.Helper()
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	w := &world{t: t, objects: store, tenant: uuid.New(), unit: uuid.New(), other: uuid.New(), clock: clock.NewManual(time.Now())}
 	w.pool = testkit.DB(t, "content")
 	w.db = pg.From(w.pool, pg.Options{Service: "content", Now: w.clock.Now})
 	policy := authz.NewPolicy(authz.Snapshot{
@@ -142,14 +175,17 @@ func newWorld(t testing.TB) *world {
 
 	source := authz.Fixed{P: policy}
 	w.library = &library.Service{
-		Store: postgres.NewLibrary(w.db), Authz: source, Members: w.friends, Placements: w.friends, Text: richtext.New(), Now: w.clock.Now, NewID: clock.NewID,
+		Store: postgres.NewLibrary(w.db), Authz: source, Members: w.friends, Placements: w.friends, Text: richtext.New(),
+		Files: files.Files{Store: store}, Calls: w.friends, Opened: library.NewOpenings(1000), Now: w.clock.Now, NewID: clock.NewID,
 	}
-	tokens := testkit.NewTokens(t)
-	w.router = web.NewRouter(web.Options{Service: "content", Verifier: tokens.Verifier(), Authz: source})
+	w.tokens = testkit.NewTokens(t)
+	w.router = web.NewRouter(web.Options{Service: "content", Verifier: w.tokens.Verifier(), Authz: source})
 	(&httpapi.API{Library: w.library}).Mount(w.router)
 	w.inbox = inbox.New(inbox.Options{DB: w.db})
+	events.Receivers(w.inbox, events.Library{Service: w.library, Wrap: postgres.NewLibraryTx})
 	w.jobs = jobs.New(jobs.Options{DB: w.db})
-	w.client = testkit.Server(t, w.router, tokens)
+	events.LibraryJobs(w.jobs, w.library)
+	w.client = testkit.Server(t, w.router, w.tokens)
 	return w
 }
 
@@ -264,4 +300,34 @@ func (w *world) audited(resource uuid.UUID) []string {
 		return err
 	}))
 	return out
+}
+
+// call makes a reliable call as another service.
+func (w *world) call(from, name, key string, in any) (json.RawMessage, error) {
+	w.t.Helper()
+	raw, err := json.Marshal(in)
+	require.NoError(w.t, err)
+	w.calls++
+	return w.inbox.ReceiveCall(w.t.Context(), name, from, outbox.CallEnvelope{
+		CallID: uuid.New(), Source: from, Key: key, Seq: w.calls, TenantID: w.tenant, Time: w.clock.Now(), Data: raw,
+	})
+}
+
+// finished runs jobs until the given one has ended.
+func (w *world) finished(owner authz.Principal, id uuid.UUID) work.Job {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.jobs.Run(ctx) }()
+	defer func() {
+		cancel()
+		require.NoError(w.t, <-done)
+	}()
+	var j work.Job
+	require.Eventually(w.t, func() bool {
+		var err error
+		j, err = w.jobs.Get(w.t.Context(), id, owner.UserID)
+		return err == nil && j.FinishedAt != nil
+	}, 60*time.Second, 10*time.Millisecond)
+	return j
 }

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -87,12 +89,33 @@ func routeTable(t *testing.T) string {
 	return b.String()
 }
 
+// TestEveryEventIsEmitted: an event that is declared and that nothing emits would be
+// waited for in vain.
+func TestEveryEventIsEmitted(t *testing.T) {
+	t.Parallel()
+	sources, err := filepath.Glob("../*/*.go")
+	require.NoError(t, err)
+	var source strings.Builder
+	for _, f := range sources {
+		raw, err := os.ReadFile(f) // our own sources
+		require.NoError(t, err)
+		source.Write(raw)
+	}
+	for _, d := range contract.All() {
+		if d.Topic == contract.TopicContent {
+			name := reflect.TypeOf(d.Example).Name()
+			emitted := strings.Contains(source.String(), "events."+name+"{")
+			require.True(t, emitted, "%s is never emitted", d.Type())
+		}
+	}
+}
+
 func callTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("| Call | From |\n|---|---|\n")
 	calls := newWorld(t).inbox.CallNames()
-	for _, name := range []string{} {
+	for _, name := range []string{"person-status", "erase-person", "export-person"} {
 		require.Contains(t, calls, name)
 		fmt.Fprintf(&b, "| `%s` | %s |\n", name, strings.Join(calls[name], ", "))
 		delete(calls, name)

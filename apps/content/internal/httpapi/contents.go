@@ -54,6 +54,23 @@ type Content struct {
 	CreatedAt   time.Time  `json:"created_at"`
 	UpdatedAt   time.Time  `json:"updated_at"`
 	PublishedAt *time.Time `json:"published_at,omitempty"`
+
+	Captions        []Caption   `json:"captions,omitempty" doc:"Not in lists"`
+	Renditions      []Rendition `json:"renditions,omitempty" doc:"Other encodings of the file; not in lists"`
+	ProgressPending bool        `json:"progress_pending,omitempty" doc:"That it was opened does not count yet: it will"`
+}
+
+// Rendition is another encoding of a file.
+type Rendition struct {
+	Label      string    `json:"label"`
+	Filename   string    `json:"filename"`
+	MediaType  string    `json:"media_type"`
+	Size       int64     `json:"size" doc:"In bytes"`
+	SHA256     string    `json:"sha256"`
+	Width      *int      `json:"width,omitempty"`
+	Height     *int      `json:"height,omitempty"`
+	DurationMS *int64    `json:"duration_ms,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
 }
 
 func showContent(v library.View) Content {
@@ -75,6 +92,16 @@ func showWhole(v library.View) Content {
 	if v.File != nil && v.File.Key == "" {
 		c.Body = &v.File.Body
 	}
+	for _, x := range v.Captions {
+		c.Captions = append(c.Captions, showCaption(x))
+	}
+	for _, x := range v.Renditions {
+		c.Renditions = append(c.Renditions, Rendition{
+			Label: x.Label, Filename: x.Filename, MediaType: x.MediaType, Size: x.Size, SHA256: x.SHA256, Width: x.Width, Height: x.Height,
+			DurationMS: x.DurationMS, CreatedAt: x.CreatedAt,
+		})
+	}
+	c.ProgressPending = v.Pending
 	return c
 }
 
@@ -141,8 +168,13 @@ func (a *API) createContent(ctx context.Context, in *createContentInput) (*web.R
 	return web.Created(showWhole(v), v.Version, "/api/v1/contents/"+v.ID.String()), nil
 }
 
-func (a *API) getContent(ctx context.Context, in *web.ByID) (*web.Resource[Content], error) {
-	v, err := a.Library.Content(ctx, web.Actor(ctx), in.ID)
+type getContentInput struct {
+	web.ByID
+	CourseID uuid.UUID `query:"course_id" doc:"The course in which it is opened; absent: any of mine that shows it"`
+}
+
+func (a *API) getContent(ctx context.Context, in *getContentInput) (*web.Resource[Content], error) {
+	v, err := a.Library.Content(ctx, web.Actor(ctx), in.ID, optional(in.CourseID))
 	if err != nil {
 		return nil, err
 	}

@@ -17,11 +17,18 @@ type API struct {
 	Library *library.Service
 }
 
-const content = "/api/v1/contents/{id}"
+const (
+	content = "/api/v1/contents/{id}"
+	upload  = content + "/uploads/{upload_id}"
+	caption = content + "/captions/{lang}"
+)
 
 // Mount adds all routes.
 func (a *API) Mount(r *web.Router) {
 	a.contentRoutes(r)
+	a.fileRoutes(r)
+	a.watchRoutes(r)
+	a.internalRoutes(r)
 }
 
 func (a *API) contentRoutes(r *web.Router) {
@@ -37,6 +44,34 @@ func (a *API) contentRoutes(r *web.Router) {
 	web.Register(r, op(http.MethodGet, content+"/versions", "list-content-versions", "List the versions of a content, the newest first", reads), a.listVersions)
 	web.Register(r, op(http.MethodPost, content+"/versions/{number}/restore", "restore-content-version", "Show an older version again", edits), a.restoreVersion)
 	web.Register(r, op(http.MethodGet, content+"/usages", "list-content-usages", "List the places of a content in courses", reads), a.listUsages)
+}
+
+func (a *API) fileRoutes(r *web.Router) {
+	op := operation("Files")
+	edits := web.NeedsInCourse(authz.ContentEdit)
+	start := created(op(http.MethodPost, content+"/uploads", "start-upload", "Announce a file and get a signed address to send it to; in parts above 64 MiB", edits))
+	start.Errors = []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
+	web.Register(r, start, a.startUpload)
+	web.Register(r, op(http.MethodGet, upload, "get-upload", "See an upload: what has arrived, and addresses for what is missing", edits), a.getUpload)
+	web.Register(r, op(http.MethodPost, upload+"/complete", "complete-upload", "Let the stored file be verified and become the current version; 202 with a job above 64 MiB", edits), a.completeUpload)
+	web.Register(r, op(http.MethodDelete, upload, "abort-upload", "Give an upload up", edits), a.abortUpload)
+	get := op(http.MethodGet, content+"/download", "download-content", "Get a signed address of the file, good for a minute", web.SignedIn())
+	get.Errors = []int{http.StatusForbidden}
+	web.Register(r, get, a.download)
+}
+
+func (a *API) watchRoutes(r *web.Router) {
+	op := operation("Watching")
+	edits := web.NeedsInCourse(authz.ContentEdit)
+	web.Register(r, op(http.MethodGet, content+"/watch", "get-watch", "See how far I watched a recording", web.SignedIn()), a.getWatch)
+	web.Register(r, op(http.MethodPost, content+"/watch", "report-watch", "Report what I watched of a recording, and where it stands", web.SignedIn()), a.watch)
+	get := op(http.MethodGet, caption, "get-captions", "Get the captions in a language", web.SignedIn())
+	get.Produces = []string{typeVTT}
+	web.Stream(r, get, a.getCaption)
+	put := op(http.MethodPut, caption, "put-captions", "Set the captions in a language, as WebVTT: 201 for new ones, 204 for others", edits)
+	put.Accepts, put.Status = []string{typeVTT}, http.StatusNoContent
+	web.Raw(r, put, a.putCaption)
+	web.Register(r, op(http.MethodDelete, caption, "delete-captions", "Take the captions in a language away", edits), a.deleteCaption)
 }
 
 func operation(tag string) func(method, path, id, summary string, access web.Access) web.Op {

@@ -4,7 +4,6 @@
 package library
 
 import (
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -193,20 +192,24 @@ func (v Version) file() *events.ContentFile {
 
 // cut shortens a text so that its JSON has at most so many bytes.
 func cut(text string, most int) (string, bool) {
-	if len(text)*6 <= most {
-		return text, false // not even if every byte had to be escaped
-	}
 	size := 2
 	for i, r := range text {
-		raw, err := json.Marshal(string(r))
-		if err != nil {
-			return text[:i], true
-		}
-		if size += len(raw) - 2; size > most {
+		if size += jsonBytes(r); size > most {
 			return text[:i], true
 		}
 	}
 	return text, false
+}
+
+// jsonBytes is how many bytes a character takes in a JSON string as Go writes it.
+func jsonBytes(r rune) int {
+	switch {
+	case r == '"', r == '\\', r == '\n', r == '\r', r == '\t', r == '\b', r == '\f':
+		return 2
+	case r < 0x20, r == '<', r == '>', r == '&', r == 0x2028, r == 0x2029, r == utf8.RuneError:
+		return 6
+	}
+	return utf8.RuneLen(r)
 }
 
 func (c Content) meta() work.Meta {

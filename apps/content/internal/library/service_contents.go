@@ -84,7 +84,7 @@ func (s *Service) Create(ctx context.Context, actor authz.Principal, in NewConte
 	if err := in.Check(); err != nil {
 		return View{}, err
 	}
-	return inTx(ctx, s, work.ScopeOf(actor), func(ctx context.Context, tx Tx) (View, error) {
+	return inTx(ctx, s, work.Tenant(tenant), func(ctx context.Context, tx Tx) (View, error) {
 		now := s.Now()
 		c := Content{
 			ID: s.NewID(), TenantID: tenant, OrgUnitID: unit, OrgUnitPath: pathOf(policy, unit, []uuid.UUID{unit}), CourseID: in.CourseID,
@@ -142,6 +142,11 @@ type View struct {
 	Content
 	// File is the current version, nil while there is none.
 	File *Version
+	// Captions and Renditions of it; not in lists.
+	Captions   []Caption
+	Renditions []Rendition
+	// Pending says that enrollment has not heard yet that it was opened.
+	Pending bool
 }
 
 // Contents lists what the caller may see of the library: in org units by
@@ -190,25 +195,32 @@ func (s *Service) Contents(ctx context.Context, actor authz.Principal, f Filter,
 	return out, err
 }
 
-// Content is a content that the caller may know of; any other is NotFound.
-func (s *Service) Content(ctx context.Context, actor authz.Principal, id uuid.UUID) (View, error) {
-	_, c, err := s.allowed(ctx, actor, id, authz.ContentRead)
-	if err != nil {
-		return View{}, err
-	}
-	return s.view(ctx, c)
+func (s *Service) view(ctx context.Context, c Content) (out View, err error) {
+	err = s.Store.Read(ctx, work.Tenant(c.TenantID), func(ctx context.Context, tx Tx) error {
+		out, err = viewIn(ctx, tx, c)
+		return err
+	})
+	return out, err
 }
 
-func (s *Service) view(ctx context.Context, c Content) (View, error) {
+func viewIn(ctx context.Context, tx Tx, c Content) (View, error) {
 	out := View{Content: c}
 	if c.Current == 0 {
 		return out, nil
 	}
-	err := s.Store.Read(ctx, work.Tenant(c.TenantID), func(ctx context.Context, tx Tx) error {
-		v, err := tx.Version(ctx, c.ID, c.Current)
-		out.File = &v
-		return err
-	})
+	v, err := tx.Version(ctx, c.ID, c.Current)
+	if err != nil {
+		return out, err
+	}
+	v.Text = "" // for searches only
+	out.File = &v
+	if !recording(c.Kind) {
+		return out, nil
+	}
+	if out.Captions, err = tx.Captions(ctx, c.ID); err != nil {
+		return out, err
+	}
+	out.Renditions, err = tx.Renditions(ctx, c.ID, c.Current)
 	return out, err
 }
 
@@ -217,11 +229,11 @@ func (s *Service) view(ctx context.Context, c Content) (View, error) {
 func (s *Service) change(ctx context.Context, actor authz.Principal, id uuid.UUID, version *int64, action string,
 	event func(events.ContentState, []string) events.Event, fn func(ctx context.Context, tx Tx, c *Content) (map[string]work.Change, error),
 ) (View, error) {
-	policy, _, err := s.allowed(ctx, actor, id, authz.ContentEdit)
+	policy, known, err := s.allowed(ctx, actor, id, authz.ContentEdit)
 	if err != nil {
 		return View{}, err
 	}
-	return inTx(ctx, s, work.ScopeOf(actor), func(ctx context.Context, tx Tx) (View, error) {
+	return inTx(ctx, s, work.Tenant(known.TenantID), func(ctx context.Context, tx Tx) (View, error) {
 		c, err := tx.LockContent(ctx, id)
 		if err != nil {
 			return View{}, err
@@ -240,15 +252,7 @@ func (s *Service) change(ctx context.Context, actor authz.Principal, id uuid.UUI
 				return View{}, err
 			}
 		}
-		out := View{Content: c}
-		if c.Current > 0 {
-			v, err := tx.Version(ctx, c.ID, c.Current)
-			if err != nil {
-				return View{}, err
-			}
-			out.File = &v
-		}
-		return out, nil
+		return viewIn(ctx, tx, c)
 	})
 }
 

@@ -11,14 +11,6 @@ import (
 	"lms/shared/work"
 )
 
-// Usages says where a content is placed.
-func (s *Service) Usages(ctx context.Context, actor authz.Principal, id uuid.UUID) ([]Usage, error) {
-	if _, _, err := s.allowed(ctx, actor, id, authz.ContentRead); err != nil {
-		return nil, err
-	}
-	return s.Placements.Usages(ctx, id)
-}
-
 // Delete removes a content. One that is placed somewhere is removed with detach
 // only: every place of it then becomes a placeholder. Who places it between the
 // question and the answer loses it in the same way: course is told in order.
@@ -34,15 +26,25 @@ func (s *Service) Delete(ctx context.Context, actor authz.Principal, id uuid.UUI
 		return inUse(usages)
 	}
 	event := func(st events.ContentState, _ []string) events.Event { return events.ContentDeleted{ContentState: st} }
-	_, err = s.change(ctx, actor, id, version, "content.delete", event, func(_ context.Context, _ Tx, c *Content) (map[string]work.Change, error) {
+	_, err = s.change(ctx, actor, id, version, "content.delete", event, func(ctx context.Context, tx Tx, c *Content) (map[string]work.Change, error) {
 		now := s.Now()
 		c.DeletedAt = &now
-		return map[string]work.Change{"deleted": {From: false, To: true}, "detached": {From: 0, To: len(usages)}}, nil
+		// A download may run; the addresses are good for a minute.
+		gone := map[string]work.Change{"deleted": {From: false, To: true}, "detached": {From: 0, To: len(usages)}}
+		return gone, tx.DiscardContent(ctx, c.ID, now.Add(DownloadLife), now.Add(DownloadLife))
 	})
 	return err
 }
 
-// maxNamed is how many places a refusal names.
+// Usages says where a content is placed.
+func (s *Service) Usages(ctx context.Context, actor authz.Principal, id uuid.UUID) ([]Usage, error) {
+	if _, _, err := s.allowed(ctx, actor, id, authz.ContentRead); err != nil {
+		return nil, err
+	}
+	return s.Placements.Usages(ctx, id)
+}
+
+// maxNamed is how many courses a refusal names.
 const maxNamed = 20
 
 func inUse(usages []Usage) error {

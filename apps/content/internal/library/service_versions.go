@@ -17,7 +17,7 @@ func (s *Service) Versions(ctx context.Context, actor authz.Principal, id uuid.U
 	if err != nil {
 		return page.Page[Version]{}, 0, err
 	}
-	err = s.Store.Read(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) error {
+	err = s.Store.Read(ctx, work.Tenant(c.TenantID), func(ctx context.Context, tx Tx) error {
 		out, err = tx.Versions(ctx, id, p)
 		return err
 	})
