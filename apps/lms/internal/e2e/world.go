@@ -114,7 +114,7 @@ func (w *World) MailToken(t testing.TB, email string) (token string) {
 		slices.Reverse(files)
 		for _, f := range files {
 			raw, err := os.ReadFile(f)
-			if err != nil || !strings.Contains(string(raw), email) {
+			if err != nil || !strings.Contains(string(raw), email) || strings.Contains(string(raw), unsubscribable) {
 				continue
 			}
 			// Quoted-printable: soft breaks, and "=" as =3D.

@@ -167,8 +167,10 @@ func (q *Queue) addTo(ctx context.Context, shard int, items []Item) error {
 // returns the rest.
 func (q *Queue) addHot(ctx context.Context, shard int, items []Item) (rest []Item, err error) {
 	_, err = q.hot.Update(ctx, q.hotKey(shard), func(h *hot) (*hot, error) {
-		h, changed := q.loaded(h), false
-		rest = nil
+		// The first entry begins the count of hours: without it nobody would know which
+		// later ones to look at.
+		changed := h == nil
+		h, rest = q.loaded(h), nil
 		for _, it := range items {
 			ms := it.Due.UnixMilli()
 			if hourOf(ms) > h.Through {

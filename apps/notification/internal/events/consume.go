@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -275,21 +276,34 @@ func (c *Consumer) Redrive(ctx context.Context, id uuid.UUID) error {
 const replayPage = 500
 
 // Replay gives the handler all that the producers have kept since a time. What was
-// told is not told again: a replay brings what is missing.
+// told is not told again: a replay brings what is missing. name is a topic, or the
+// handler for all topics; a producer that is away holds up no other.
 func (c *Consumer) Replay(ctx context.Context, name string, since time.Time) (total int, err error) {
-	if name != Handler {
+	if name != Handler && !slices.Contains(Topics(), name) {
 		return 0, apperr.NotFound("handler")
 	}
+	var errs []error
 	for _, t := range contracts.Topics() {
-		heads, err := c.repair.Producers.Heads(ctx, t.Publisher)
-		if err != nil {
-			return total, fmt.Errorf("replay %s: %w", t.Name, err)
+		if name != Handler && name != t.Name {
+			continue
 		}
-		for _, h := range heads {
-			n, err := c.replayStream(ctx, t.Publisher, h, since)
-			if total += n; err != nil {
-				return total, fmt.Errorf("replay %s: %w", h.Stream, err)
-			}
+		n, err := c.replayTopic(ctx, t.Publisher, since)
+		if total += n; err != nil {
+			errs = append(errs, fmt.Errorf("replay %s: %w", t.Name, err))
+		}
+	}
+	return total, errors.Join(errs...)
+}
+
+func (c *Consumer) replayTopic(ctx context.Context, producer string, since time.Time) (total int, err error) {
+	heads, err := c.repair.Producers.Heads(ctx, producer)
+	if err != nil {
+		return 0, err
+	}
+	for _, h := range heads {
+		n, err := c.replayStream(ctx, producer, h, since)
+		if total += n; err != nil {
+			return total, fmt.Errorf("%s: %w", h.Stream, err)
 		}
 	}
 	return total, nil

@@ -51,7 +51,7 @@ func (p *Post) Send(ctx context.Context, l notification.Letter) error {
 // Compose writes a mail as a whole message. Its Message-ID follows from the id: one
 // that is sent twice, because the process died in between, is recognised as one.
 func (p *Post) Compose(l notification.Letter) ([]byte, error) {
-	m := gomail.NewMsg()
+	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := m.FromFormat(p.from.Name, p.from.Address); err != nil {
 		return nil, fmt.Errorf("mail from: %w", err)
 	}

@@ -1,0 +1,118 @@
+package journal_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"lms/apps/notification/internal/journal"
+	"lms/shared/clock"
+	"lms/shared/record/recordtest"
+)
+
+func day(d, h int) time.Time { return time.Date(2026, 3, d, h, 0, 0, 0, time.UTC) }
+
+func all(t require.TestingT, j *journal.Journal[string], limit int) (out []string) {
+	var after *journal.Place
+	for {
+		page, next, err := j.List(context.Background(), "s", after, limit, nil)
+		require.NoError(t, err)
+		for _, e := range page {
+			out = append(out, e.Body)
+		}
+		if after = next; next == nil {
+			return out
+		}
+	}
+}
+
+func TestEntriesAreListedAgainstTheOrderOfWriting(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		c := clock.NewManual(day(10, 0))
+		j := journal.New[string](recordtest.NewMemory(c.Now), "j", rapid.IntRange(1, 4).Draw(rt, "size"), 30*24*time.Hour, c.Now)
+		var model []string
+		at := map[string]time.Time{}
+		for range rapid.IntRange(0, 25).Draw(rt, "steps") {
+			if rapid.IntRange(0, 3).Draw(rt, "what") == 0 {
+				c.Advance(17 * time.Hour)
+			}
+			if len(model) > 0 && rapid.IntRange(0, 3).Draw(rt, "again") == 0 {
+				body := rapid.SampledFrom(model).Draw(rt, "entry")
+				require.NoError(rt, j.Put(context.Background(), "s", journal.Entry[string]{ID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(body)), At: at[body], Body: body}))
+				continue
+			}
+			body := fmt.Sprint(len(model))
+			at[body] = c.Now()
+			model = append(model, body)
+			require.NoError(rt, j.Put(context.Background(), "s", journal.Entry[string]{ID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(body)), At: c.Now(), Body: body}))
+		}
+		var want []string
+		for i := len(model) - 1; i >= 0; i-- {
+			want = append(want, model[i])
+		}
+		require.Equal(rt, want, all(rt, j, rapid.IntRange(1, 7).Draw(rt, "limit")))
+	})
+}
+
+func TestAnEntryIsReplacedWhereItStands(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(day(10, 0))
+	j := journal.New[string](recordtest.NewMemory(c.Now), "j", 2, 30*24*time.Hour, c.Now)
+	ids := make([]uuid.UUID, 5)
+	for i := range ids {
+		ids[i] = uuid.New()
+		require.NoError(t, j.Put(t.Context(), "s", journal.Entry[string]{ID: ids[i], At: c.Now(), Body: fmt.Sprint(i)}))
+	}
+	require.NoError(t, j.Put(t.Context(), "s", journal.Entry[string]{ID: ids[0], At: c.Now(), Body: "new"}))
+	require.Equal(t, []string{"4", "3", "2", "1", "new"}, all(t, j, 2))
+	e, err := j.Find(t.Context(), "s", ids[3])
+	require.NoError(t, err)
+	require.Equal(t, "3", e.Body)
+	e, err = j.Find(t.Context(), "s", uuid.New())
+	require.NoError(t, err)
+	require.Nil(t, e)
+}
+
+func TestOldDaysAreNotListed(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(day(1, 0))
+	j := journal.New[string](recordtest.NewMemory(c.Now), "j", 2, 5*24*time.Hour, c.Now)
+	require.NoError(t, j.Put(t.Context(), "s", journal.Entry[string]{ID: uuid.New(), At: c.Now(), Body: "old"}))
+	c.Set(day(6, 12))
+	require.Equal(t, []string{"old"}, all(t, j, 10))
+	c.Set(day(8, 0))
+	require.Empty(t, all(t, j, 10))
+}
+
+func TestWritersAtOnceLoseNothing(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(day(10, 0))
+	store := recordtest.NewMemory(c.Now)
+	replicas := []*journal.Journal[string]{
+		journal.New[string](store, "j", 3, 30*24*time.Hour, c.Now), journal.New[string](store, "j", 3, 30*24*time.Hour, c.Now),
+	}
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() {
+			e := journal.Entry[string]{ID: uuid.New(), At: c.Now(), Body: fmt.Sprint(i)}
+			for range 2 { // the second replaces the first
+				require.NoError(t, replicas[i%2].Put(t.Context(), "s", e))
+			}
+		})
+	}
+	wg.Wait()
+	got := all(t, replicas[0], 7)
+	require.Len(t, got, 60)
+	seen := map[string]bool{}
+	for _, b := range got {
+		require.False(t, seen[b], "%s is there twice", b)
+		seen[b] = true
+	}
+}
