@@ -125,14 +125,15 @@ func (s *Service) standing(ctx context.Context, actor authz.Principal, course uu
 }
 
 // inCourse decides whether the caller holds a permission in a course: 404 for who
-// may not know of it, 403 for who may not do it.
+// may not know of it, 403 for who may not do it. The standing is given with a 403,
+// too.
 func (s *Service) inCourse(ctx context.Context, actor authz.Principal, course uuid.UUID, perm authz.Permission) (Standing, error) {
 	st, err := s.standing(ctx, actor, course)
 	if err != nil {
 		return Standing{}, err
 	}
 	if !st.Has(perm) {
-		return Standing{}, apperr.Forbidden("This needs the permission "+string(perm)+" in the course.").Detail("permission", perm)
+		return st, apperr.Forbidden("This needs the permission "+string(perm)+" in the course.").Detail("permission", perm)
 	}
 	return st, nil
 }
