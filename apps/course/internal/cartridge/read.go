@@ -14,9 +14,9 @@ import (
 	"github.com/beevik/etree"
 	"github.com/google/uuid"
 
-	"lms/apps/course/internal/archive"
 	"lms/apps/course/internal/catalog"
 	"lms/shared/apperr"
+	"lms/shared/archive"
 	"lms/shared/contracts/events"
 )
 

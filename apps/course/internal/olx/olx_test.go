@@ -10,11 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"lms/apps/course/internal/archive"
 	"lms/apps/course/internal/catalog"
 	"lms/apps/course/internal/catalogtest"
 	"lms/apps/course/internal/olx"
 	"lms/shared/apperr"
+	"lms/shared/archive"
 	"lms/shared/contracts/events"
 )
 

@@ -14,11 +14,11 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/course/internal/archive"
 	"lms/apps/course/internal/cartridge"
 	"lms/apps/course/internal/catalog"
 	"lms/apps/course/internal/olx"
 	"lms/shared/apperr"
+	"lms/shared/archive"
 	"lms/shared/jobs"
 	"lms/shared/objects"
 	"lms/shared/service"

@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lms/apps/course/internal/archive"
 	"lms/shared/apperr"
+	"lms/shared/archive"
 )
 
 type file struct {
