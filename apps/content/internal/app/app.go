@@ -16,6 +16,7 @@ import (
 
 // Config is what can be set by environment variables, LMS_CONTENT_….
 type Config struct {
+	QuizConfig
 	SweepEvery time.Duration `default:"1m" desc:"how often uploads expire and objects that nothing refers to are removed"`
 	OpenedKept int           `default:"200000" desc:"first openings remembered in memory, so that the next ones ask no database"`
 }
@@ -29,12 +30,13 @@ func Build(_ context.Context, k *service.Kit) error {
 	if err := k.LoadConfig(&cfg); err != nil {
 		return err
 	}
+	text := richtext.New()
 	lib := &library.Service{
 		Store: postgres.NewLibrary(k.DB), Authz: k.Authz, Members: events.NewMembers(k.Dapr, k.Now), Placements: events.Placements{Invoker: k.Dapr},
-		Text: richtext.New(), Files: files.Files{Store: k.Objects}, Calls: k.Outbox, Opened: library.NewOpenings(cfg.OpenedKept), Now: k.Now, NewID: k.NewID,
+		Text: text, Files: files.Files{Store: k.Objects}, Calls: k.Outbox, Opened: library.NewOpenings(cfg.OpenedKept), Now: k.Now, NewID: k.NewID,
 	}
 	(&httpapi.API{Library: lib}).Mount(k.Web)
-	events.Receivers(k.Inbox, events.Library{Service: lib, Wrap: postgres.NewLibraryTx})
+	events.Receivers(k.Inbox, events.Library{Service: lib, Wrap: postgres.NewLibraryTx}, quizzes(k, cfg.QuizConfig, text.HTML))
 	events.LibraryJobs(k.Jobs, lib)
 	k.Every("tell-watched", 10*time.Second, lib.TellWatched)
 	if k.Objects != nil {

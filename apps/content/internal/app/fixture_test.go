@@ -46,6 +46,7 @@ type world struct {
 	clock   *clock.Manual
 	friends *neighbours
 	objects *objects.Store
+	quizzes *quizFriends
 	tokens  *testkit.Tokens
 
 	tenant, unit, other                       uuid.UUID
@@ -182,8 +183,9 @@ func newWorldWith(t testing.TB, store *objects.Store) *world {
 	w.router = web.NewRouter(web.Options{Service: "content", Verifier: w.tokens.Verifier(), Authz: source})
 	(&httpapi.API{Library: w.library}).Mount(w.router)
 	w.inbox = inbox.New(inbox.Options{DB: w.db})
-	events.Receivers(w.inbox, events.Library{Service: w.library, Wrap: postgres.NewLibraryTx})
 	w.jobs = jobs.New(jobs.Options{DB: w.db})
+	quizzes := w.withQuizzes(source)
+	events.Receivers(w.inbox, events.Library{Service: w.library, Wrap: postgres.NewLibraryTx}, quizzes)
 	events.LibraryJobs(w.jobs, w.library)
 	w.client = testkit.Server(t, w.router, w.tokens)
 	return w
