@@ -1,8 +1,5 @@
 // Package printed makes certificates to look at: a PDF with a QR code, and the
-// public page that verifies one. The fonts (see NOTICE) are DejaVu for Latin,
-// Greek, Cyrillic, Hebrew, Arabic letters and more, and Droid Sans Fallback for
-// Chinese and Japanese; what neither has (Korean, Thai, Devanagari) is shown as
-// boxes.
+// public page that verifies one.
 package printed
 
 import (
@@ -16,6 +13,7 @@ import (
 	"github.com/skip2/go-qrcode"
 
 	"lms/apps/enrollment/internal/enrollment"
+	"lms/shared/fonts"
 )
 
 //go:embed verify.html
@@ -48,7 +46,7 @@ const (
 // and as a QR code.
 func (p *Printer) PDF(c enrollment.Certificate, verifyURL string) ([]byte, error) {
 	pdf := fpdf.New("L", "mm", "A4", "")
-	if err := addFonts(pdf, titleOf(c), c.Name, c.CourseTitle, c.CourseCode, c.Signatory); err != nil {
+	if err := fonts.AddTo(pdf, titleOf(c), c.Name, c.CourseTitle, c.CourseCode, c.Signatory); err != nil {
 		return nil, err
 	}
 	pdf.SetTitle(titleOf(c), true)
@@ -80,7 +78,7 @@ func (p *Printer) PDF(c enrollment.Certificate, verifyURL string) ([]byte, error
 	if err := qr(pdf, verifyURL); err != nil {
 		return nil, err
 	}
-	pdf.SetFont(font, "", 8)
+	pdf.SetFont(fonts.Family, "", 8)
 	pdf.SetXY(margin, height-28)
 	pdf.CellFormat(width-2*margin-qrSize, 5, "Issued on "+p.date(c.IssuedAt)+" · "+c.Code, "", 2, "L", false, 0, "")
 	pdf.CellFormat(width-2*margin-qrSize, 5, verifyURL, "", 0, "L", false, 0, verifyURL)
