@@ -34,7 +34,7 @@ func (d Definition) Type() string { return d.Example.EventType() }
 
 // All is every event of every service.
 func All() []Definition {
-	return slices.Concat(userEvents(), courseEvents(), enrollmentEvents(), contentEvents(), quizEvents(), assignmentEvents())
+	return slices.Concat(userEvents(), courseEvents(), enrollmentEvents(), contentEvents(), quizEvents(), assignmentEvents(), paymentEvents())
 }
 
 // TopicOf is the topic of a type, and whether there is such a type.
