@@ -292,3 +292,29 @@ type RefundFacts struct {
 	EverCertified  bool       `json:"ever_certified"`
 	CourseStartsAt *time.Time `json:"course_starts_at,omitempty"`
 }
+
+// PathEntitlements takes EntitlementsRequest and answers EntitlementStandings; POST.
+// Payment compares by it what it has told with what is stored.
+const PathEntitlements = "/internal/entitlements"
+
+// EntitlementsRequest names entitlements, at most 500.
+type EntitlementsRequest struct {
+	IDs []uuid.UUID `json:"ids"`
+}
+
+// EntitlementStandings are those that are known, in no order.
+type EntitlementStandings struct {
+	Items []EntitlementStanding `json:"items"`
+}
+
+// EntitlementStanding is an entitlement as enrollment has it, with the person's
+// enrollment in its course.
+type EntitlementStanding struct {
+	EntitlementID uuid.UUID  `json:"entitlement_id"`
+	State         string     `json:"state"` // granted, revoked
+	ValidUntil    *time.Time `json:"valid_until,omitempty"`
+	// EnrollmentState is the stored state, "" without an enrollment.
+	EnrollmentState string `json:"enrollment_state,omitempty"`
+	// Waived: staff let the person in, or stay, without an entitlement.
+	Waived bool `json:"waived,omitempty"`
+}

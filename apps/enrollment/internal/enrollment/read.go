@@ -288,6 +288,25 @@ func (s *Service) RefundFacts(ctx context.Context, course, user uuid.UUID) (ever
 	return ever, starts, err
 }
 
+// EntitlementStanding is an entitlement as it is stored, with the person's enrollment
+// in its course.
+type EntitlementStanding struct {
+	ID         uuid.UUID
+	State      string
+	ValidUntil *time.Time
+	Enrollment string // its stored state, "" for none
+	Waived     bool
+}
+
+// EntitlementStandings is what payment compares its own entitlements with.
+func (s *Service) EntitlementStandings(ctx context.Context, ids []uuid.UUID) (out []EntitlementStanding, err error) {
+	err = s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		out, err = tx.EntitlementStandings(ctx, ids)
+		return err
+	})
+	return out, err
+}
+
 // Names of people for a list; while user is away the list is shown without.
 func (s *Service) Names(ctx context.Context, list []Listed) map[uuid.UUID]Card {
 	ids := make([]uuid.UUID, 0, len(list))

@@ -231,6 +231,8 @@ type ListTx interface {
 	Members(ctx context.Context, course uuid.UUID, states []State, staff bool, after uuid.UUID, limit int) ([]Member, error)
 	CoursesOf(ctx context.Context, user uuid.UUID) ([]Belonging, error)
 	RefundFacts(ctx context.Context, course, user uuid.UUID) (ever bool, starts *time.Time, err error)
+	// EntitlementStandings are those of the ids that are known.
+	EntitlementStandings(ctx context.Context, ids []uuid.UUID) ([]EntitlementStanding, error)
 }
 
 // CourseSnapshot is a course as course tells it.

@@ -107,3 +107,19 @@ func (a *API) refundFacts(ctx context.Context, in *refundFactsInput) (*web.Resou
 	}
 	return web.Res(internalapi.RefundFacts{CourseID: in.ID, UserID: in.UserID, EverCertified: ever, CourseStartsAt: starts}, 0), nil
 }
+
+type standingsInput struct {
+	Body internalapi.EntitlementsRequest
+}
+
+func (a *API) standings(ctx context.Context, in *standingsInput) (*web.Resource[internalapi.EntitlementStandings], error) {
+	list, err := a.Service.EntitlementStandings(ctx, in.Body.IDs)
+	if err != nil {
+		return nil, err
+	}
+	out := internalapi.EntitlementStandings{Items: make([]internalapi.EntitlementStanding, len(list))}
+	for i, s := range list {
+		out.Items[i] = internalapi.EntitlementStanding{EntitlementID: s.ID, State: s.State, ValidUntil: s.ValidUntil, EnrollmentState: s.Enrollment, Waived: s.Waived}
+	}
+	return web.Res(out, 0), nil
+}

@@ -143,6 +143,7 @@ func (a *API) internalRoutes(r *web.Router) {
 	web.Register(r, op(http.MethodGet, internalapi.PathUserCourses, "internal-user-courses", "Where a person learns or teaches", web.Internal()), a.userCourses)
 	web.Register(r, op(http.MethodGet, internalapi.PathCourseMembers, "internal-course-members", "A course's people, page by page", web.Internal()), a.members)
 	web.Register(r, op(http.MethodGet, internalapi.PathRefundFacts, "internal-refund-facts", "What a self-service refund depends on", web.Internal("payment")), a.refundFacts)
+	web.Register(r, op(http.MethodPost, internalapi.PathEntitlements, "internal-entitlements", "Entitlements as they are stored here", web.Internal("payment")), a.standings)
 }
 
 func operation(tag string) func(method, path, id, summary string, access web.Access) web.Op {

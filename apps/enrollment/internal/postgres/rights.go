@@ -70,7 +70,16 @@ on conflict (id) do update set state = excluded.state, valid_from = excluded.val
 	entitlementsSQL = `
 select id, tenant_id, course_id, user_id, state, valid_from, valid_until, updated_at
 from entitlements where course_id = $1 and user_id = $2 order by valid_until desc nulls first`
+	standingsSQL = `
+select r.id, r.state, r.valid_until, coalesce(e.state, '') as enrollment, coalesce(e.waived_entitlement, false) as waived
+from entitlements r left join enrollments e on e.course_id = r.course_id and e.user_id = r.user_id
+where r.id = any ($1)`
 )
+
+// EntitlementStandings implements enrollment.ListTx.
+func (t tx) EntitlementStandings(ctx context.Context, list []uuid.UUID) ([]enrollment.EntitlementStanding, error) {
+	return pg.Many[enrollment.EntitlementStanding](ctx, t, standingsSQL, ids(list))
+}
 
 // SaveEntitlement implements enrollment.RightsTx.
 func (t tx) SaveEntitlement(ctx context.Context, e enrollment.Entitlement) error {
