@@ -29,7 +29,8 @@ func secretNames() []string {
 		"auth-sealing-key",    // seals auth's signing keys, derives refresh tokens
 		// seals webhooks' secrets, signs links that stop mail
 		"notification-sealing-key",
-		"user-sealing-key", // seals second factors and identity providers' secrets
+		"payment-webhook-secrets", // signs the webhooks of the mock gateway
+		"user-sealing-key",        // seals second factors and identity providers' secrets
 	}
 	for _, s := range append(allServices(), operatorName) {
 		names = append(names, "service-"+s)

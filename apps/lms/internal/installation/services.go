@@ -35,6 +35,7 @@ func Services() []Service {
 		{Name: "content", Database: true},
 		{Name: "assignment", Database: true},
 		{Name: "notification", DeadLetters: true},
+		{Name: "payment", Database: true},
 		{Name: Gateway, Edge: true},
 	}
 }
