@@ -162,7 +162,7 @@ func (c *classroom) quiz(settings body) exam {
 // slots replaces the slots of a quiz.
 func (c *classroom) slots(e *exam, slots ...body) httpapi.Slots {
 	c.t.Helper()
-	r := c.as(c.instructor).With("If-Match", e.tag).PUT(e.path("/slots"), body{"slots": slots}).Expect(http.StatusOK)
+	r := c.as(c.instructor).With("If-Match", e.tag).PUT(e.path("/slots"), body{"slots": append([]body{}, slots...)}).Expect(http.StatusOK)
 	e.tag = r.ETag()
 	var out httpapi.Slots
 	r.JSON(&out)
