@@ -97,6 +97,7 @@ func assignmentRules() []Rule {
 			}
 			return one("grade.changed", g.UserID, g.CourseID, assignmentPath(g.CourseID, g.AssignmentID), aboutGrade(g.GradeState))
 		}),
+		none(contract.TypeCourseGradeChanged, "Each grade is told; a total changes with every one."),
 		none(contract.TypeGradeHidden, "What is hidden is not told (rule 25)."),
 		none(contract.TypeLatenessChanged, "A grade that changes by it is told as changed, once the learner may see it (rule 25)."),
 	}

@@ -108,14 +108,14 @@ type Catalog struct {
 // mistake in the program.
 func New() *Catalog {
 	c := &Catalog{kinds: map[string]Kind{}, rules: map[string]Rule{}}
-	for _, k := range slices.Concat(userKinds(), courseKinds(), enrollmentKinds(), contentKinds(), assignmentKinds(), ownKinds()) {
+	for _, k := range slices.Concat(userKinds(), courseKinds(), enrollmentKinds(), contentKinds(), quizKinds(), assignmentKinds(), paymentKinds(), ownKinds()) {
 		if _, twice := c.kinds[k.Key]; twice {
 			panic("catalog: kind twice: " + k.Key)
 		}
 		c.kinds[k.Key] = k
 		c.order = append(c.order, k.Key)
 	}
-	for _, r := range slices.Concat(userRules(), courseRules(), enrollmentRules(), contentRules(), assignmentRules()) {
+	for _, r := range slices.Concat(userRules(), courseRules(), enrollmentRules(), contentRules(), quizRules(), assignmentRules(), paymentRules()) {
 		if _, twice := c.rules[r.Type]; twice {
 			panic("catalog: type twice: " + r.Type)
 		}
