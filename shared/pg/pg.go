@@ -98,7 +98,7 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 			cfg.ConnConfig.RuntimeParams[name] = value
 		}
 	}
-	cfg.AfterConnect = ReadUTC
+	cfg.AfterConnect = Types
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("database pool: %w", err)
@@ -106,9 +106,10 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 	return From(pool, o), nil
 }
 
-// ReadUTC makes a connection give times in UTC; pgx would give them in the zone of
-// the process, and so would every answer.
-func ReadUTC(_ context.Context, conn *pgx.Conn) error {
+// Types makes a connection give times in UTC (pgx would give them in the zone of
+// the process, and so would every answer) and take ids as they are.
+func Types(_ context.Context, conn *pgx.Conn) error {
+	useUUID(conn.TypeMap())
 	conn.TypeMap().RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})

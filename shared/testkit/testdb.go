@@ -69,7 +69,7 @@ func openPool(t testing.TB, dsn string) *pgxpool.Pool {
 	require.NoError(t, err)
 	cfg.MaxConns = 16
 	cfg.ConnConfig.RuntimeParams["application_name"] = "test"
-	cfg.AfterConnect = pg.ReadUTC
+	cfg.AfterConnect = pg.Types
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(t.Context()), cfg)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
