@@ -28,7 +28,10 @@ type cache struct {
 
 // Bounds of the cache.
 const (
-	freshFor     = time.Second
+	freshFor = time.Second
+	// One of those who ask renews an answer when it is half as old as it may
+	// become, so that nobody has to wait for a new one of what many read.
+	renewAfter   = freshFor / 2
 	maxKeptBody  = 256 << 10
 	maxKeptBytes = 32 << 20
 )
@@ -96,14 +99,15 @@ func (g *Gateway) throughCache(w http.ResponseWriter, r *http.Request, rt *Route
 }
 
 // enter gives a fresh answer (no flight), or a flight to wait for, or one to
-// lead with the stale answer there may be.
+// lead, with the answer that it renews if there is one.
 func (c *cache) enter(key string) (old *kept, fl *flight, leads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.byKey[key]; ok {
 		c.order.MoveToFront(e)
 		old = e.Value.(*kept) //nolint:forcetypeassert // only put fills the list
-		if c.now().Before(old.until) {
+		left := old.until.Sub(c.now())
+		if left > freshFor-renewAfter || left > 0 && c.flights[key] != nil {
 			return old, nil, false
 		}
 	}
@@ -126,6 +130,15 @@ func (c *cache) land(key string, fl *flight, got *kept, err error) {
 	} else if e, ok := c.byKey[key]; ok && err == nil {
 		c.drop(e) // no longer public
 	}
+}
+
+// abandon ends a flight that brought nothing, while what it was to renew is
+// still good.
+func (c *cache) abandon(key string, fl *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.flights, key)
+	close(fl.done)
 }
 
 func (c *cache) put(k *kept) {
@@ -169,6 +182,11 @@ func (g *Gateway) lead(w http.ResponseWriter, r *http.Request, rt *Route, out *h
 	}
 	res, err := g.send(ask)
 	if err != nil {
+		if old != nil && g.now().Before(old.until) {
+			landed = true
+			g.cache.abandon(key, fl)
+			return g.serveKept(w, r, rt, old)
+		}
 		land(nil, shared(err))
 		return err
 	}

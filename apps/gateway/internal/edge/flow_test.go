@@ -176,6 +176,46 @@ func TestCompression(t *testing.T) {
 	}
 }
 
+func TestPublicReadsAreRenewedBeforeTheyAreOld(t *testing.T) {
+	t.Parallel()
+	now, opt := manual()
+	w := start(t, opt)
+	const path = "/api/v1/courses?q=go"
+	w.sidecar.answers(reply("application/json", `{"n":1}`, "Cache-Control", "public", "ETag", `"v1"`))
+	w.GET(path).Expect(200)
+	now.Advance(400 * time.Millisecond)
+	w.GET(path).Expect(200)
+	require.Equal(t, 1, w.sidecar.calls())
+
+	// Half a second old: one asks anew, and while it waits others are answered.
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	w.sidecar.answers(func(_ string, rw http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-goOn
+		reply("application/json", `{"n":2}`, "Cache-Control", "public", "ETag", `"v2"`)("", rw, r)
+	})
+	now.Advance(200 * time.Millisecond)
+	first := make(chan string, 1)
+	go func() { first <- string(w.GET(path).Expect(200).Body) }()
+	<-asked
+	require.JSONEq(t, `{"n":1}`, string(w.GET(path).Expect(200).Body))
+	close(goOn)
+	require.JSONEq(t, `{"n":2}`, <-first)
+	require.JSONEq(t, `{"n":2}`, string(w.GET(path).Expect(200).Body))
+	require.Equal(t, 2, w.sidecar.calls())
+
+	// A renewal that fails is noticed when the answer is too old, not before.
+	w.sidecar.answers(func(_ string, rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		rw.WriteHeader(http.StatusInternalServerError)
+		_, _ = rw.Write([]byte(`{"errorCode":"ERR_DIRECT_INVOKE","message":"nobody there"}`)) // a recorder
+	})
+	now.Advance(600 * time.Millisecond)
+	require.JSONEq(t, `{"n":2}`, string(w.GET(path).Expect(200).Body))
+	now.Advance(500 * time.Millisecond)
+	w.GET(path).Expect(503).Code("service_unavailable")
+}
+
 func TestPublicReadsAreKeptForASecond(t *testing.T) {
 	t.Parallel()
 	now, opt := manual()
