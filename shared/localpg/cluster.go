@@ -143,7 +143,7 @@ func (h home) arguments(o Options, port int) []string {
 		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(port), "unix_socket_directories=",
 		"timezone=" + o.TimeZone, "log_timezone=UTC",
 		"max_connections=" + strconv.Itoa(o.MaxConnections),
-		"shared_buffers=64MB", "work_mem=8MB", "maintenance_work_mem=32MB", "jit=off", "huge_pages=off",
+		"shared_buffers=32MB", "wal_buffers=4MB", "work_mem=8MB", "maintenance_work_mem=32MB", "jit=off", "huge_pages=off",
 		"max_worker_processes=4", "max_parallel_workers=2", "max_parallel_workers_per_gather=0",
 		"wal_level=minimal", "max_wal_senders=0", "max_logical_replication_workers=0", "min_wal_size=64MB",
 		"password_encryption=scram-sha-256", "logging_collector=off", "log_checkpoints=off",
