@@ -38,7 +38,7 @@ func TestNothingBeyondLoopbackIsLoaded(t *testing.T) {
 	_, err := load.Run(t.Context(), load.Options{
 		Connections: 1, Duration: time.Second,
 		Next: func(_, _ int) (*http.Request, error) {
-			return http.NewRequest(http.MethodGet, "http://192.0.2.1/", nil)
+			return http.NewRequest(http.MethodGet, "http://192.0.2.1:80/", nil)
 		},
 	})
 	require.ErrorIs(t, err, load.ErrNotLoopback)
