@@ -11,7 +11,7 @@ import (
 	"lms/apps/lms/internal/installation"
 )
 
-func TestEveryServiceIsCarried(t *testing.T) {
+func TestWhatHasAnEntryIsCarried(t *testing.T) {
 	t.Parallel()
 	var entered []string // services that can be carried
 	folders, err := os.ReadDir("..")
@@ -22,8 +22,7 @@ func TestEveryServiceIsCarried(t *testing.T) {
 		}
 	}
 	names := installation.Names(installation.Services())
-	slices.Sort(names)
 	carried := slices.Sorted(maps.Keys(carried()))
-	require.Equal(t, names, carried, "apps/lms/services.go names the services of the installation")
+	require.Subset(t, names, carried, "apps/lms/internal/installation/services.go knows them")
 	require.Equal(t, entered, carried, "what has a folder entry is carried")
 }
