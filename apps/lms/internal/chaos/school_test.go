@@ -36,6 +36,7 @@ func start(t *testing.T, args ...string) *school {
 	t.Helper()
 	t.Setenv("LMS_AUTH_ACCESS_TTL", "15m")
 	t.Setenv("LMS_AUTH_OIDC_ISSUERS", issuer)
+	t.Setenv("LMS_NOTIFICATION_WEBHOOK_NETWORKS", "127.0.0.0/8")
 	began := time.Now()
 	s := system.Start(t, args...)
 	w := e2e.NewWorld(t, s)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,7 +22,7 @@ import (
 // services that run: what a route names by an id has to be there.
 func (s *school) works(t testing.TB, o *organisation, course string) ids {
 	t.Helper()
-	makers := map[string]func(testing.TB, *organisation, string) ids{"content": contents, "assignment": assignments}
+	makers := map[string]func(testing.TB, *organisation, string) ids{"content": contents, "assignment": assignments, "notification": notifications}
 	out := ids{}
 	for _, name := range serviceNames(t) {
 		if makes, ok := makers[name]; ok {
@@ -98,6 +99,30 @@ func handIn(t testing.TB, api *system.API, path string, file []byte) string {
 	require.Less(t, res.StatusCode, 300, "PUT of a file")
 	must(t, api, http.MethodPost, path+"/"+u.ID+"/complete", map[string]any{})
 	return u.ID
+}
+
+// hooks are an address of integrators that is allowed here, and where nobody
+// listens: what is sent there stays to be sent.
+const hooks = "http://127.0.0.1:1/hook"
+
+func notifications(t testing.TB, o *organisation, course string) ids {
+	t.Helper()
+	endpoint := made(t, o.Admin.API, "/api/v1/webhook-endpoints", map[string]any{"url": hooks})
+	must(t, o.Instructor.API, http.MethodPost, "/api/v1/courses/"+course+"/announcements", map[string]any{"title": "To be told", "body": "<p>x</p>"})
+	first := func(api *system.API, path string) (id string) {
+		await(t, time.Minute, path+" has something", func() bool {
+			for _, one := range list[struct{ ID string }](t, api, path) {
+				id = one.ID
+			}
+			return id != ""
+		})
+		return id
+	}
+	deliveries := "/api/v1/webhook-endpoints/" + endpoint + "/deliveries"
+	return ids{
+		"webhook-endpoints/{id}": endpoint, "deliveries/{delivery}": first(o.Admin.API, deliveries),
+		"notifications/{id}": first(o.Learner.API, "/api/v1/notifications"), "notification-templates/{key}": "enrollment.activated.en",
+	}
 }
 
 // inCourse is the query by which a list of a course's things is asked for.
