@@ -86,11 +86,32 @@ func jsonTypes(method string) []string {
 	return []string{"application/json"}
 }
 
+// canFill refuses an input whose parameters nobody can set: those of an embedded
+// struct that is not exported are found by reflection and cannot be written, so
+// that they would be empty in every request.
+func canFill(op Op, t reflect.Type, settable bool) {
+	if t.Kind() != reflect.Struct {
+		return
+	}
+	for f := range t.Fields() {
+		if f.Anonymous {
+			canFill(op, f.Type, settable && f.IsExported())
+			continue
+		}
+		for _, in := range []string{"path", "query", "header", "cookie"} {
+			if _, is := f.Tag.Lookup(in); is && !settable {
+				panic(fmt.Sprintf("web: %s %s: %s.%s is embedded and not exported: nobody can fill it", op.Method, op.Path, t.Name(), f.Name))
+			}
+		}
+	}
+}
+
 // Register adds a typed operation. Fields of In come from the path, the query,
 // headers (tags `path`, `query`, `header`) and the JSON body (a field Body);
 // Out is usually *Resource[T], *List[T], *JobAccepted or *Empty.
 func Register[In, Out any](r *Router, op Op, fn func(context.Context, *In) (*Out, error)) {
 	rt := r.newRoute(op)
+	canFill(op, reflect.TypeFor[In](), true)
 	if _, ok := reflect.TypeFor[In]().FieldByName("Body"); ok {
 		rt.json, rt.accepts = true, jsonTypes(op.Method)
 	}
@@ -123,6 +144,7 @@ func Register[In, Out any](r *Router, op Op, fn func(context.Context, *In) (*Out
 // first byte becomes a problem document.
 func Stream[In any](r *Router, op Op, fn func(ctx context.Context, in *In, w http.ResponseWriter, req *http.Request) error) {
 	rt := r.newRoute(op)
+	canFill(op, reflect.TypeFor[In](), true)
 	if _, ok := reflect.TypeFor[In]().FieldByName("Body"); ok {
 		rt.json, rt.accepts = true, jsonTypes(op.Method)
 	}

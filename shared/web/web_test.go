@@ -458,3 +458,26 @@ func TestRegisterRefusesWhatIsIncomplete(t *testing.T) {
 	web.Register(r, ok, h)
 	require.Panics(t, func() { web.Register(r, ok, h) }, "an id twice")
 }
+
+type hiddenKey struct {
+	Key string `path:"key"`
+}
+
+// A parameter in an embedded struct that is not exported can never be filled: it
+// would be empty in every request.
+func TestRegisterRefusesParametersThatNobodyCanFill(t *testing.T) {
+	t.Parallel()
+	op := web.Op{Method: "GET", Path: "/a/{key}", ID: "a", Summary: "A", Access: web.Public()}
+	require.NotPanics(t, func() {
+		web.Register(web.NewRouter(web.Options{Service: "x"}), op, func(context.Context, *hiddenKey) (*web.Empty, error) { return nil, nil })
+	})
+	require.PanicsWithValue(t, "web: GET /a/{key}: hiddenKey.Key is embedded and not exported: nobody can fill it", func() {
+		web.Register(web.NewRouter(web.Options{Service: "x"}), op, func(context.Context, *struct {
+			hiddenKey
+			Other string `query:"other"`
+		},
+		) (*web.Empty, error) {
+			return nil, nil
+		})
+	})
+}

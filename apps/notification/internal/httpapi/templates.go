@@ -74,11 +74,12 @@ func (a *api) templateBody(t notification.Template) TemplateBody {
 	return out
 }
 
-type templateKey struct {
+// TemplateKey names a template in the path. It is exported because it is embedded.
+type TemplateKey struct {
 	Key string `path:"key" maxLength:"128" doc:"Kind and language: enrollment.activated.de"`
 }
 
-func (k templateKey) parsed() (texts.Key, error) {
+func (k TemplateKey) parsed() (texts.Key, error) {
 	key, ok := texts.ParseKey(k.Key)
 	if !ok {
 		return key, apperr.NotFound("template")
@@ -115,7 +116,7 @@ func (a *api) templates(ctx context.Context, in *templatesInput) (*web.List[Temp
 }
 
 // A template that was never overridden has version 1: its ETag can be sent back.
-func (a *api) template(ctx context.Context, in *templateKey) (*web.Resource[TemplateBody], error) {
+func (a *api) template(ctx context.Context, in *TemplateKey) (*web.Resource[TemplateBody], error) {
 	key, err := in.parsed()
 	if err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func (a *api) template(ctx context.Context, in *templateKey) (*web.Resource[Temp
 }
 
 type setTemplateInput struct {
-	templateKey
+	TemplateKey
 	web.IfMatch
 	Body TemplateParts
 }
@@ -147,7 +148,7 @@ func (a *api) setTemplate(ctx context.Context, in *setTemplateInput) (*web.Resou
 }
 
 type deleteTemplateInput struct {
-	templateKey
+	TemplateKey
 	web.IfMatch
 }
 
@@ -161,7 +162,7 @@ func (a *api) deleteTemplate(ctx context.Context, in *deleteTemplateInput) (*web
 }
 
 type previewInput struct {
-	templateKey
+	TemplateKey
 	Body struct {
 		TemplateParts
 		TimeZone string `json:"time_zone,omitempty" maxLength:"64"`
