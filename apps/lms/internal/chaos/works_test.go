@@ -62,6 +62,11 @@ func assignments(t testing.TB, o *organisation, course string) ids {
 		"rubrics/{id}": made(t, teacher, "/api/v1/rubrics", map[string]any{"course_id": course, "title": "Essays", "criteria": []any{
 			map[string]any{"title": "Thought", "levels": []any{map[string]any{"title": "Good", "points": 10}, map[string]any{"title": "None", "points": 0}}},
 		}}),
+		"assignment-groups/{id}": made(t, teacher, "/api/v1/courses/"+course+"/assignment-groups", map[string]any{"name": "Essays"}),
+		"grading-schemes/{id}": made(t, teacher, "/api/v1/grading-schemes", map[string]any{"course_id": course, "name": "Two", "grades": []any{
+			map[string]any{"name": "P", "from": 50}, map[string]any{"name": "F", "from": 0},
+		}}),
+		"final-grades/{user_id}": o.Learner.ID, "columns/{column_id}": id,
 		"overrides/{subject_id}": o.Learner.ID, "group-overrides/{subject_id}": o.IDs["groups/{id}"],
 	}
 	for _, p := range []string{"/overrides/" + o.Learner.ID, "/group-overrides/" + o.IDs["groups/{id}"]} {
