@@ -26,11 +26,11 @@ update checkout_sessions set state = $2, refusal = $3, missing = $4, provider_se
   version = version + 1
 where id = $1`
 	checkoutSQL           = `select` + checkoutColumns + `from checkout_sessions where id = $1`
-	lockCheckoutSQL       = `select` + checkoutColumns + `from checkout_sessions where id = $1 for update`
+	lockCheckoutSQL       = `select` + checkoutColumns + `from checkout_sessions where id = $1 for no key update`
 	checkoutOfProviderSQL = `select` + checkoutColumns + `from checkout_sessions where provider = $1 and provider_session = $2 and provider_session <> ''`
 	runningCheckoutsSQL   = `
 select` + checkoutColumns + `from checkout_sessions
-where user_id = $1 and plan_id = $2 and state in ('preparing', 'open') and for_org_unit_id is null order by id for update`
+where user_id = $1 and plan_id = $2 and state in ('preparing', 'open') and for_org_unit_id is null order by id for no key update`
 	dueCheckoutsSQL = `
 select id from checkout_sessions
 where state in ('preparing', 'open') and (expires_at <= $1 or updated_at <= $2) order by expires_at limit $3`
@@ -105,10 +105,10 @@ const (
 	methodColumns   = ` id, tenant_id, user_id, provider, provider_method, brand, last4, preferred, removed_at, created_at `
 	insertMethodSQL = `
 insert into payment_methods (id, tenant_id, user_id, provider, provider_method, brand, last4, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)`
-	lockMethodsSQL      = `select id from payment_methods where user_id = $1 order by id for update`
+	lockMethodsSQL      = `select id from payment_methods where user_id = $1 order by id for no key update`
 	dislikeMethodsSQL   = `update payment_methods set preferred = false where user_id = $1 and preferred and id <> $2`
 	preferMethodSQL     = `update payment_methods set preferred = true where id = $2 and user_id = $1 and removed_at is null`
-	methodSQL           = `select` + methodColumns + `from payment_methods where id = $1 for update`
+	methodSQL           = `select` + methodColumns + `from payment_methods where id = $1 for no key update`
 	methodOfProviderSQL = `select` + methodColumns + `from payment_methods where provider = $1 and provider_method = $2`
 	methodToChargeSQL   = `
 select` + methodColumns + `from payment_methods where user_id = $1 and removed_at is null order by preferred desc, id desc limit 1`

@@ -27,7 +27,7 @@ update coupons set state = $3, plan_ids = $4, course_ids = $5, starts_at = $6, e
 where id = $1 and version = $2`
 	deleteCouponSQL = `delete from coupons where id = $1 and version = $2`
 	couponSQL       = `select` + couponColumns + `from coupons where id = $1`
-	lockCouponSQL   = `select` + couponColumns + `from coupons where id = $1 for update`
+	lockCouponSQL   = `select` + couponColumns + `from coupons where id = $1 for no key update`
 	couponByCodeSQL = `select` + couponColumns + `from coupons where tenant_id = $1 and code = $2`
 	couponsSQL      = `
 select` + couponColumns + `from coupons
@@ -38,7 +38,7 @@ order by id desc limit $4`
 	insertUseSQL = `
 insert into coupon_uses (id, coupon_id, tenant_id, user_id, slot, state, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $7)`
 	takenSlotsSQL = `select slot from coupon_uses where coupon_id = $1 and user_id = $2 and state <> 'released'`
-	useSQL        = `select` + useColumns + `from coupon_uses where id = $1 for update`
+	useSQL        = `select` + useColumns + `from coupon_uses where id = $1 for no key update`
 	updateUseSQL  = `update coupon_uses set state = $2, updated_at = $3 where id = $1`
 )
 

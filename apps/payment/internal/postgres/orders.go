@@ -27,11 +27,11 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 update orders set state = $2, paid_at = $3, subscription_id = $4, period_start = $5, period_end = $6, updated_at = $7, version = version + 1
 where id = $1`
 	orderSQL          = `select` + orderColumns + `from orders where id = $1`
-	lockOrderSQL      = `select` + orderColumns + `from orders where id = $1 for update`
-	orderOfSessionSQL = `select` + orderColumns + `from orders where session_id = $1 for update`
-	renewalOrderSQL   = `select` + orderColumns + `from orders where subscription_id = $1 and period_start = $2 and kind = 'renewal' for update`
+	lockOrderSQL      = `select` + orderColumns + `from orders where id = $1 for no key update`
+	orderOfSessionSQL = `select` + orderColumns + `from orders where session_id = $1 for no key update`
+	renewalOrderSQL   = `select` + orderColumns + `from orders where subscription_id = $1 and period_start = $2 and kind = 'renewal' for no key update`
 	lastPaidOrderSQL  = `
-select` + orderColumns + `from orders where subscription_id = $1 and paid_at is not null order by paid_at desc, id desc limit 1 for update`
+select` + orderColumns + `from orders where subscription_id = $1 and paid_at is not null order by paid_at desc, id desc limit 1 for no key update`
 	stuckChangesSQL = `select id from orders where kind = 'change' and state = 'pending' and updated_at < $1 order by id limit $2`
 	ordersSQL       = `
 select` + orderColumns + `from orders
@@ -147,7 +147,7 @@ insert into refunds (id, tenant_id, org_unit_id, order_id, user_id, kind, amount
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 	updateRefundSQL   = `update refunds set state = $2, failure = $3, completed_at = $4, updated_at = $5, version = version + 1 where id = $1`
 	refundSQL         = `select` + refundColumns + `from refunds where id = $1`
-	lockRefundSQL     = `select` + refundColumns + `from refunds where id = $1 for update`
+	lockRefundSQL     = `select` + refundColumns + `from refunds where id = $1 for no key update`
 	refundsOfSQL      = `select` + refundColumns + `from refunds where order_id = $1 order by id`
 	pendingRefundsSQL = `select id from refunds where state = 'pending' and created_at < $1 order by created_at limit $2`
 

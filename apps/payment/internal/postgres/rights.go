@@ -26,11 +26,11 @@ update entitlements set state = $2, reason = $3, keep_access = $4, valid_until =
   certified = $9, updated_at = $10, version = version + 1
 where id = $1`
 	entitlementSQL     = `select` + entitlementColumns + `from entitlements where id = $1`
-	lockEntitlementSQL = `select` + entitlementColumns + `from entitlements where id = $1 for update`
+	lockEntitlementSQL = `select` + entitlementColumns + `from entitlements where id = $1 for no key update`
 	ofOrderSQL         = `
-select` + entitlementColumns + `from entitlements where order_id = $1 and subscription_id is null order by id for update`
-	ofSubscriptionSQL = `select` + entitlementColumns + `from entitlements where subscription_id = $1 order by id for update`
-	ofSeatSQL         = `select` + entitlementColumns + `from entitlements where seat_id = $1 order by id for update`
+select` + entitlementColumns + `from entitlements where order_id = $1 and subscription_id is null order by id for no key update`
+	ofSubscriptionSQL = `select` + entitlementColumns + `from entitlements where subscription_id = $1 order by id for no key update`
+	ofSeatSQL         = `select` + entitlementColumns + `from entitlements where seat_id = $1 order by id for no key update`
 	entitledSQL       = `
 select distinct course_id from entitlements
 where user_id = $1 and course_id = any ($2) and state = 'granted' and told <> 'refused' and (valid_until is null or valid_until >= $3)`
@@ -117,9 +117,9 @@ update subscriptions set plan_id = $2, price_id = $3, state = $4, coupon_periods
   credit = $16, attempts = $17, next_action_at = $18, updated_at = $19, version = version + 1
 where id = $1`
 	subscriptionSQL        = `select` + subscriptionColumns + `from subscriptions where id = $1`
-	lockSubscriptionSQL    = `select` + subscriptionColumns + `from subscriptions where id = $1 for update`
+	lockSubscriptionSQL    = `select` + subscriptionColumns + `from subscriptions where id = $1 for no key update`
 	runningSubscriptionSQL = `select` + subscriptionColumns + `from subscriptions where user_id = $1 and plan_id = $2 and state <> 'ended'`
-	subscriptionsOfSQL     = `select` + subscriptionColumns + `from subscriptions where user_id = $1 and state <> 'ended' order by id for update`
+	subscriptionsOfSQL     = `select` + subscriptionColumns + `from subscriptions where user_id = $1 and state <> 'ended' order by id for no key update`
 	dueSubscriptionsSQL    = `select id from subscriptions where next_action_at <= $1 order by next_action_at limit $2`
 	subscriptionsSQL       = `
 select` + subscriptionColumns + `from subscriptions
@@ -179,8 +179,8 @@ const (
 insert into seat_pools (id, tenant_id, org_unit_id, plan_id, order_id, seats, state, valid_until, created_at, updated_at, version)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	updatePoolSQL  = `update seat_pools set state = $2, updated_at = $3, version = version + 1 where id = $1`
-	lockPoolSQL    = `select` + poolColumns + `from seat_pools where id = $1 for update`
-	poolOfOrderSQL = `select` + poolColumns + `from seat_pools where order_id = $1 for update`
+	lockPoolSQL    = `select` + poolColumns + `from seat_pools where id = $1 for no key update`
+	poolOfOrderSQL = `select` + poolColumns + `from seat_pools where order_id = $1 for no key update`
 	poolsSQL       = `select` + poolColumns + `from seat_pools where org_unit_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3`
 
 	seatColumns   = ` id, pool_id, tenant_id, user_id, state, reason, assigned_by, created_at, updated_at `
