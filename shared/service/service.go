@@ -120,6 +120,11 @@ func newKit(ctx context.Context, name string, env config.Env, logs io.Writer) (*
 	}
 	k.loops = &loops{log: log, metrics: tel.Metrics}
 	k.ready = &readiness{draining: k.draining}
+	if cfg.ClockFile != "" {
+		if err := k.followClock(cfg.ClockFile); err != nil {
+			return nil, err
+		}
+	}
 	return k, nil
 }
 

@@ -105,3 +105,6 @@ func (h Home) Log(name string) string { return filepath.Join(h.Logs(), name+".lo
 func (h Home) StateFile() string   { return filepath.Join(h.Run(), "state.json") }
 func (h Home) LockFile() string    { return filepath.Join(h.Run(), "lock") }
 func (h Home) SecretsFile() string { return filepath.Join(h.Dir, "secrets.json") }
+
+// ClockFile says how far ahead the services' clock is; see lms clock.
+func (h Home) ClockFile() string { return filepath.Join(h.Dir, "clock") }

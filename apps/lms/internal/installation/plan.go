@@ -139,6 +139,10 @@ func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
 		"GOMEMLIMIT="+serviceMemory,
 		"GODEBUG="+runtimeSettings(),
 	)
+	// Who signs people in keeps the machine's time: tokens must not break.
+	if !slices.Contains([]string{"user", "auth", Gateway}, s.Name) {
+		env = append(env, "LMS_CLOCK_FILE="+p.Home.ClockFile())
+	}
 	if databaseURL != "" {
 		env = append(env, "LMS_DATABASE_URL="+databaseURL)
 	}
