@@ -71,7 +71,7 @@ func newWorld(t testing.TB, change ...func(*mockgateway.Options)) *world {
 	})}
 	w.school = &school{
 		now: w.clock.Now, people: map[uuid.UUID]billing.Card{}, courses: map[uuid.UUID]*lecture{}, entitlements: map[uuid.UUID]internalapi.Entitlement{},
-		prices: map[uuid.UUID]internalapi.PriceSummary{},
+		prices: map[uuid.UUID]internalapi.PriceSummary{}, newest: map[string]int64{},
 	}
 	w.admin = testkit.PlatformAdmin()
 	w.admin.TenantID, w.admin.OrgUnitID = w.tenant, w.tenant

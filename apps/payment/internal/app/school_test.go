@@ -25,6 +25,7 @@ type school struct {
 	courses      map[uuid.UUID]*lecture
 	entitlements map[uuid.UUID]internalapi.Entitlement
 	prices       map[uuid.UUID]internalapi.PriceSummary
+	newest       map[string]int64 // seq of calls by name and key
 	certified    bool
 	startsAt     *time.Time
 	away         bool // enrollment does not answer
@@ -117,7 +118,13 @@ func (s *school) Call(_ context.Context, app, path string, raw []byte) ([]byte, 
 	if s.away && app == "enrollment" {
 		return nil, apperr.Unavailable("service_unavailable", "away")
 	}
-	switch strings.TrimPrefix(path, "/internal/calls/") {
+	// As the real receivers: what was overtaken has no effect and no answer.
+	name := strings.TrimPrefix(path, "/internal/calls/")
+	if env.Seq <= s.newest[name+env.Key] {
+		return []byte("null"), nil
+	}
+	s.newest[name+env.Key] = env.Seq
+	switch name {
 	case internalapi.CallPriceSummary:
 		return answer(env, func(in internalapi.PriceSummary) any { s.prices[in.CourseID] = in; return internalapi.Applied{} })
 	case internalapi.CallSeatHold:
