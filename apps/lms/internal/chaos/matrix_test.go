@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"lms/apps/lms/internal/system"
 	"lms/shared/authz"
 )
@@ -70,6 +68,10 @@ func (s *school) matrix(t *testing.T, d document, o organisation) {
 	m := &matrix{school: s, d: d, o: o}
 	all := columns(s.World.Admin)
 	for _, r := range d.Routes {
+		if _, unknown := r.fill(m.o.IDs); unknown != "" {
+			m.cell(false, "%s %s was not tried: it needs an id for %s (works_test.go)", r.Method, r.Path, unknown)
+			continue
+		}
 		m.nobody(t, r)
 		if r.Permission == "" {
 			continue
@@ -113,8 +115,7 @@ func (m *matrix) cell(ok bool, format string, args ...any) {
 
 func (m *matrix) ask(t testing.TB, r route, api func(organisation) *system.API) system.Answer {
 	t.Helper()
-	path, unknown := r.fill(m.o.IDs)
-	require.Empty(t, unknown, "%s %s needs an id to try", r.Method, r.Path)
+	path, _ := r.fill(m.o.IDs) // matrix has seen to it that there is an id for each
 	return m.d.call(t, api(m.o), r, path+r.inCourse(m.o.IDs), m.o.IDs)
 }
 

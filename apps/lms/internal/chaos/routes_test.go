@@ -64,7 +64,10 @@ func (s *school) foreignIDs(t *testing.T, d document, here, there organisation) 
 	real := 0
 	for _, r := range d.Routes {
 		path, unknown := r.fill(here.IDs)
-		require.Empty(t, unknown, "%s %s needs an id to try", r.Method, r.Path)
+		if unknown != "" {
+			found = append(found, fmt.Sprintf("%s %s was not tried: it needs an id for %s (works_test.go)", r.Method, r.Path, unknown))
+			continue
+		}
 		if path == r.Path || slices.Contains(capabilities(), r.Path) || strings.HasPrefix(r.Path, "/api/v1/audit/") || r.Path == "/api/v1/jobs/{service}" {
 			continue
 		}
@@ -165,7 +168,10 @@ func (s *school) foreignBodies(t testing.TB, d document, here, there organisatio
 			s = d.schemas[ref[strings.LastIndexByte(ref, '/')+1:]]
 		}
 		properties, _ := s["properties"].(map[string]any)
-		path, _ := r.fill(there.IDs)
+		path, unknown := r.fill(there.IDs)
+		if unknown != "" {
+			continue // foreignIDs has said so
+		}
 		for member := range properties {
 			foreign, ok := here.IDs["body:"+member]
 			if !ok {
