@@ -71,7 +71,10 @@ func Build(_ context.Context, k *service.Kit) error {
 	if err != nil {
 		return err
 	}
-	b, err := build(k, cfg, store, post, poster)
+	b, err := build(k, cfg, outside{
+		store: store, people: events.NewPeople(k.Dapr, k.Now), roster: events.Roster{Invoker: k.Dapr}, courses: events.Courses{Invoker: k.Dapr},
+		post: post, sender: poster, producers: k.Producers(),
+	})
 	if err != nil {
 		return err
 	}
@@ -80,7 +83,18 @@ func Build(_ context.Context, k *service.Kit) error {
 	return nil
 }
 
-func build(k *service.Kit, cfg Config, store record.Store, post notification.Post, sender webhook.Sender) (*built, error) {
+// outside is everything that is not this process.
+type outside struct {
+	store     record.Store
+	people    notification.Directory
+	roster    notification.Roster
+	courses   notification.CourseSource
+	post      notification.Post
+	sender    webhook.Sender
+	producers inbox.Producers
+}
+
+func build(k *service.Kit, cfg Config, o outside) (*built, error) {
 	b := &built{keys: &sealing.Keys{}}
 	table := catalog.New()
 	var err error
@@ -94,7 +108,7 @@ func build(k *service.Kit, cfg Config, store record.Store, post notification.Pos
 	}
 	public := strings.TrimSuffix(k.Config.PublicURL, "/")
 	b.webhooks = webhook.New(webhook.Options{
-		Store: store, Sender: sender, Sealer: b.keys, Policy: k.Authz, Now: k.Now, NewID: k.NewID, Log: k.Log,
+		Store: o.store, Sender: o.sender, Sealer: b.keys, Policy: k.Authz, Now: k.Now, NewID: k.NewID, Log: k.Log,
 		Disabled: func(ctx context.Context, e webhook.Endpoint, since time.Time) error {
 			return tellDisabled(ctx, b.service, e, since)
 		},
@@ -106,8 +120,7 @@ func build(k *service.Kit, cfg Config, store record.Store, post notification.Pos
 		},
 	})
 	b.service = notification.New(notification.Options{
-		Store: store, Catalog: table, Texts: b.texts, People: events.NewPeople(k.Dapr, k.Now), Roster: events.Roster{Invoker: k.Dapr},
-		Courses: events.Courses{Invoker: k.Dapr}, Post: post, Hooks: b.webhooks, Policy: k.Authz, Now: k.Now, NewID: k.NewID, Log: k.Log,
+		Store: o.store, Catalog: table, Texts: b.texts, People: o.people, Roster: o.roster, Courses: o.courses, Post: o.post, Hooks: b.webhooks, Policy: k.Authz, Now: k.Now, NewID: k.NewID, Log: k.Log,
 		LinkBase: cfg.linkBase(public), ListSize: cfg.ListSize,
 		Unsubscribe: func(to uuid.UUID, kind string) (string, error) {
 			token, err := b.keys.Link(to, kind)
@@ -122,7 +135,7 @@ func build(k *service.Kit, cfg Config, store record.Store, post notification.Pos
 	})
 	m := k.Metrics
 	b.consumer = events.NewConsumer(events.Options{
-		Store: store, Applier: b.service, Producers: k.Producers(), Log: k.Log, Now: k.Now, NewID: k.NewID,
+		Store: o.store, Applier: b.service, Producers: o.producers, Log: k.Log, Now: k.Now, NewID: k.NewID,
 		Metrics: inbox.Metrics{
 			Handled:    func(h string, n int) { m.Inbox(h, "applied", n) },
 			DeadLetter: func(h string) { m.Inbox(h, "dead", 1) },

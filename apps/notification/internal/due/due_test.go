@@ -3,7 +3,6 @@ package due_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -228,6 +227,6 @@ func TestTwoReplicasOnTheStateBlock(t *testing.T) {
 	wg.Wait()
 	require.Empty(t, left)
 	for key := range stores[0].keys {
-		require.False(t, strings.Contains(key, "||"), "illegal in keys of the state block")
+		require.NotContains(t, key, "||", "illegal in keys of the state block")
 	}
 }

@@ -190,7 +190,7 @@ func (a *api) unsubscribe(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	req.Body = http.MaxBytesReader(w, req.Body, maxForm)
-	if err := req.ParseMultipartForm(maxForm); err != nil && req.PostForm == nil {
+	if err := req.ParseMultipartForm(maxForm); err != nil && req.PostForm == nil { //nolint:gosec // the reader above bounds it
 		return apperr.Malformed("bad_form", "The form cannot be read.").With(err)
 	}
 	if req.PostForm.Get("List-Unsubscribe") != "One-Click" && !fromMultipart(req) {
