@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/lms/internal/e2e"
 	"lms/apps/lms/internal/system"
 )
 
@@ -43,7 +44,14 @@ func made(t testing.TB, api *system.API, path string, body map[string]any) strin
 
 func contents(t testing.TB, o *organisation, course string) ids {
 	t.Helper()
-	return ids{"contents/{id}": made(t, o.Instructor.API, "/api/v1/contents", map[string]any{"kind": "page", "title": "A page", "body": "<p>x</p>", "course_id": course})}
+	id := e2e.Film(t, o.Instructor.API, course)
+	file := []byte("not yet there")
+	return ids{
+		"contents/{id}": id, "captions/{lang}": "en",
+		"contents/{id}/uploads/{upload_id}": made(t, o.Instructor.API, "/api/v1/contents/"+id+"/uploads", map[string]any{
+			"filename": "v.mp4", "media_type": "video/mp4", "size": len(file), "sha256": fmt.Sprintf("%x", sha256.Sum256(file)),
+		}),
+	}
 }
 
 func assignments(t testing.TB, o *organisation, course string) ids {
