@@ -151,10 +151,7 @@ func (s *Service) OwnGrades(ctx context.Context, actor authz.Principal, course u
 			return out, err
 		}
 		out.Cells = map[uuid.UUID]Cell{}
-		err = tx.Cells(ctx, course, []uuid.UUID{user}, func(c Cell) error {
-			out.Cells[c.ColumnID] = c.own()
-			return nil
-		})
+		err = tx.Cells(ctx, course, []uuid.UUID{user}, func(c *Cell) { out.Cells[c.ColumnID] = c.own() })
 		if err != nil {
 			return out, err
 		}

@@ -147,11 +147,10 @@ func (s *Service) gradebookRows(ctx context.Context, tx Tx, c Counting, course u
 	for i, p := range some {
 		rows[p.ID] = &Row{Person: p, Cells: cells[i*len(c.Columns) : (i+1)*len(c.Columns)]}
 	}
-	err := tx.Cells(ctx, course, ids, func(cell Cell) error {
+	err := tx.Cells(ctx, course, ids, func(cell *Cell) {
 		if i, shown := at[cell.ColumnID]; shown {
-			rows[cell.UserID].Cells[i] = &cell
+			rows[cell.UserID].Cells[i] = cell
 		}
-		return nil
 	})
 	if err != nil {
 		return err

@@ -66,8 +66,8 @@ type GradebookTx interface {
 	InsertFinalChange(ctx context.Context, h FinalChange) error
 	FinalHistory(ctx context.Context, total uuid.UUID) ([]FinalChange, error)
 
-	// Cells calls fn for each cell of some people, by person.
-	Cells(ctx context.Context, course uuid.UUID, users []uuid.UUID, fn func(Cell) error) error
+	// Cells calls fn for each cell of some people.
+	Cells(ctx context.Context, course uuid.UUID, users []uuid.UUID, fn func(*Cell)) error
 	// Deducted are the columns in which lateness has taken something.
 	Deducted(ctx context.Context, course uuid.UUID) ([]uuid.UUID, error)
 	// GradedPeople are all who have anything in a course.
@@ -145,7 +145,6 @@ type Cell struct {
 	StatusLate   *int64
 	SubmittedAt  *time.Time
 	DueAt        *time.Time
-	GradedAt     *time.Time
 	Waiting      bool // handed in, and no grader has seen it; a quiz that awaits one
 	Posted       bool
 	UpdatedAt    time.Time

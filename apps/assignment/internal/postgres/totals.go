@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"lms/apps/assignment/internal/coursework"
 	"lms/apps/assignment/internal/grading"
@@ -71,17 +70,6 @@ select distinct assignment_id from grades where course_id = $1 and deduction > 0
 union select distinct quiz_id from quiz_scores where course_id = $1 and deduction > 0`
 
 	gradesAfterIDSQL = `select` + gradeColumns + ` from grades g where g.id > $1 order by g.id limit $2 for update`
-
-	cellsSQL = `
-select g.user_id, g.assignment_id, g.entered_grade, g.entered_score, g.deduction, g.score, g.excused_at is not null, g.status, g.status_seconds,
-  g.submitted_at, g.due_at, g.graded_at,
-  g.submission_id is not null and g.excused_at is null and g.graded_submission is distinct from g.submission_id,
-  g.posted_at is not null, g.updated_at, g.version
-from grades g where g.course_id = $1 and g.user_id = any ($2)
-union all
-select q.user_id, q.quiz_id, '', q.score, q.deduction, q.counted, q.excused_at is not null, null, null, q.submitted_at,
-  case when q.told then q.due_at else c.due_at end, q.graded_at, q.pending, q.posted or q.missing_score is not null, q.updated_at, q.version
-from quiz_scores q join quiz_columns c on c.quiz_id = q.quiz_id where q.course_id = $1 and q.user_id = any ($2)`
 )
 
 // Counting implements coursework.GradebookTx. The revision is read before what it
@@ -177,18 +165,4 @@ func (t tx) Deducted(ctx context.Context, course uuid.UUID) ([]uuid.UUID, error)
 // GradesToCheck implements coursework.GradebookTx.
 func (t tx) GradesToCheck(ctx context.Context, after uuid.UUID, limit int) ([]coursework.Grade, error) {
 	return pg.Many[coursework.Grade](ctx, t, gradesAfterIDSQL, after, limit)
-}
-
-// Cells implements coursework.GradebookTx.
-func (t tx) Cells(ctx context.Context, course uuid.UUID, users []uuid.UUID, fn func(coursework.Cell) error) error {
-	rows, err := t.Query(ctx, cellsSQL, course, users)
-	if err != nil {
-		return err
-	}
-	var c coursework.Cell
-	_, err = pgx.ForEachRow(rows, []any{
-		&c.UserID, &c.ColumnID, &c.EnteredGrade, &c.Entered, &c.Deduction, &c.Score, &c.Excused, &c.Status, &c.StatusLate, &c.SubmittedAt,
-		&c.DueAt, &c.GradedAt, &c.Waiting, &c.Posted, &c.UpdatedAt, &c.Version,
-	}, func() error { return fn(c) })
-	return err
 }
