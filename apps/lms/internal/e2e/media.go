@@ -82,14 +82,14 @@ func status(t testing.TB, s *system.API, method, path string) int {
 	return ans.Status
 }
 
-// signed is a request that anybody may make who has it.
-type signed struct {
+// signedAddress is a request that anybody may make who has it.
+type signedAddress struct {
 	Method  string            `json:"method"`
 	URL     string            `json:"url"`
 	Headers map[string]string `json:"headers"`
 }
 
-func (r signed) do(t testing.TB, body []byte, header ...string) []byte {
+func (r signedAddress) do(t testing.TB, body []byte, header ...string) []byte {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), r.Method, r.URL, bytes.NewReader(body))
 	require.NoError(t, err)
@@ -128,13 +128,13 @@ func upload(t testing.TB, s *system.API, home map[string]any, kind, name, mediaT
 	id := s.DoKeyed(t, http.MethodPost, "/api/v1/contents", home, http.StatusCreated).ID(t)
 	sum := sha256.Sum256(file)
 	var u struct {
-		ID       string  `json:"id"`
-		Upload   *signed `json:"upload"`
-		PartSize int     `json:"part_size"`
+		ID       string         `json:"id"`
+		Upload   *signedAddress `json:"upload"`
+		PartSize int            `json:"part_size"`
 		Parts    []struct {
-			Number int     `json:"number"`
-			Size   int     `json:"size"`
-			Upload *signed `json:"upload"`
+			Number int            `json:"number"`
+			Size   int            `json:"size"`
+			Upload *signedAddress `json:"upload"`
 		} `json:"parts"`
 	}
 	path := "/api/v1/contents/" + id
@@ -159,7 +159,7 @@ func upload(t testing.TB, s *system.API, home map[string]any, kind, name, mediaT
 
 func download(t testing.TB, s *system.API, path, wanted string) []byte {
 	t.Helper()
-	var d signed
+	var d signedAddress
 	s.Read(t, path).JSON(t, &d)
 	if wanted == "" {
 		return d.do(t, nil)
