@@ -379,12 +379,15 @@ func (en *entering) enter(ctx context.Context, x target, version *int64, e Entry
 	if err != nil {
 		return err
 	}
+	if e.Comment != "" && en.rows[x.user].SubmissionID == nil {
+		return apperr.Invalid(apperr.Field{Path: path + "comment", Code: "no_submission", Message: "There is no submission to comment on."})
+	}
 	for _, member := range en.affected(x, e) {
 		if err := en.write(ctx, member, e, text, score, rated, seen, cause); err != nil {
 			return err
 		}
 	}
-	return en.comment(ctx, x, e, path)
+	return en.comment(ctx, x, e)
 }
 
 func (en *entering) assess(e *Entry, path string) (*Assessment, error) {
@@ -482,15 +485,11 @@ func (en *entering) saveAssessment(ctx context.Context, g Grade, rated *Assessme
 }
 
 // comment adds the grader's words to the submission.
-func (en *entering) comment(ctx context.Context, x target, e Entry, path string) error {
+func (en *entering) comment(ctx context.Context, x target, e Entry) error {
 	if e.Comment == "" {
 		return nil
 	}
-	g := en.rows[x.user]
-	if g.SubmissionID == nil {
-		return apperr.Invalid(apperr.Field{Path: path + "comment", Code: "no_submission", Message: "There is no submission to comment on."})
-	}
-	sub, err := en.tx.Submission(ctx, *g.SubmissionID)
+	sub, err := en.tx.Submission(ctx, *en.rows[x.user].SubmissionID)
 	if err != nil {
 		return err
 	}
