@@ -41,7 +41,6 @@ type world struct {
 	t       testing.TB
 	service *billing.Service
 	gateway *mockgateway.Gateway
-	faults  *mockgateway.Options
 	router  *web.Router
 	client  *testkit.Client
 	db      *pg.DB

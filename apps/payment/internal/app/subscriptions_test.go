@@ -163,7 +163,7 @@ func TestChangingThePlan(t *testing.T) {
 	for _, x := range list[httpapi.Order](w, w.student, "/api/v1/orders?kind=change") {
 		o = x
 	}
-	require.EqualValues(t, []int64{1500, 500, 1190}, []int64{o.Subtotal, o.Credit, o.Total}, "half of 30.00 less half of 10.00, and tax")
+	require.Equal(t, []int64{1500, 500, 1190}, []int64{o.Subtotal, o.Credit, o.Total}, "half of 30.00 less half of 10.00, and tax")
 	down := change(basic)
 	require.EqualValues(t, 1000, down.Credit)
 	require.False(t, w.enrolled(w.student, large))

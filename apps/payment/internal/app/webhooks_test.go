@@ -81,7 +81,7 @@ func TestReplaysAndParallelDeliveries(t *testing.T) {
 	}
 	w.settled()
 	o := w.orderOf(w.student, c)
-	require.EqualValues(t, []int64{11900, 11900}, []int64{o.Total, o.Paid})
+	require.Equal(t, []int64{11900, 11900}, []int64{o.Total, o.Paid})
 	require.Len(t, list[httpapi.Invoice](w, w.student, "/api/v1/invoices"), 1)
 	require.Len(t, list[httpapi.Entitlement](w, w.student, "/api/v1/entitlements"), 1)
 	require.Equal(t, []string{"order_created", "invoice_issued", "payment_succeeded"}, w.told(o.ID))

@@ -263,11 +263,7 @@ type Coupon struct {
 // NormalizeCoupon reads a code as people type it.
 func NormalizeCoupon(code string) string { return strings.ToUpper(strings.TrimSpace(code)) }
 
-// Refusals of a coupon.
-var (
-	errCouponUsedUp = apperr.Conflict("coupon_used_up", "The coupon is used up.")
-	errCouponYours  = apperr.Conflict("coupon_used", "You have used this coupon as often as you may.")
-)
+var errCouponUsedUp = apperr.Conflict("coupon_used_up", "The coupon is used up.")
 
 func couponField(code, message string) error {
 	return apperr.Invalid(apperr.Field{Path: "coupon", Code: code, Message: message})

@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -348,7 +349,7 @@ func (c *comparison) counters(ctx context.Context) error {
 			return err
 		}
 		gaps, err := tx.NumberGaps(ctx)
-		off = append(sums, gaps...)
+		off = slices.Concat(sums, gaps)
 		return err
 	}); err != nil {
 		return err

@@ -49,7 +49,7 @@ func write(w http.ResponseWriter, media string, raw []byte) error {
 }
 
 // document answers with JSON or a PDF of the same.
-func document(w http.ResponseWriter, r *http.Request, f FormatQuery, body any, name string, print func() ([]byte, error)) error {
+func document(w http.ResponseWriter, r *http.Request, f FormatQuery, body any, name string, printed func() ([]byte, error)) error {
 	if !f.pdf(r) {
 		raw, err := json.Marshal(body)
 		if err != nil {
@@ -57,7 +57,7 @@ func document(w http.ResponseWriter, r *http.Request, f FormatQuery, body any, n
 		}
 		return write(w, "application/json", raw)
 	}
-	raw, err := print()
+	raw, err := printed()
 	if err != nil {
 		return apperr.Internal(err)
 	}

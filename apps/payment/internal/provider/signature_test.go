@@ -16,6 +16,7 @@ func TestSignatures(t *testing.T) {
 	header := Sign([]string{"new"}, now, body)
 	both := Sign([]string{"new", "old"}, now, body)
 	require.Regexp(t, `^t=\d+,v1=[0-9a-f]{64}$`, header)
+	_, unstamped, _ := strings.Cut(header, ",")
 
 	for name, c := range map[string]struct {
 		header  string
@@ -39,7 +40,7 @@ func TestSignatures(t *testing.T) {
 		"no header":                      {"", string(body), []string{"new"}, now, ErrNoSignature},
 		"no v1":                          {strings.Replace(header, "v1", "v0", 1), string(body), []string{"new"}, now, ErrBadSignature},
 		"not hexadecimal":                {"t=1,v1=zz", string(body), []string{"new"}, now, ErrBadSignature},
-		"no time":                        {header[strings.Index(header, "v1"):], string(body), []string{"new"}, now, ErrBadSignature},
+		"no time":                        {unstamped, string(body), []string{"new"}, now, ErrBadSignature},
 		"more signatures than one reads": {header + strings.Repeat(",v1=00", maxSignatures), string(body), []string{"new"}, now, ErrBadSignature},
 		"a scheme of tomorrow":           {header + ",v2=abc", string(body), []string{"new"}, now, nil},
 	} {
