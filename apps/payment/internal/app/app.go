@@ -77,6 +77,7 @@ func Build(_ context.Context, k *service.Kit) error {
 			Dunning: cfg.Dunning, TrialNotice: cfg.TrialNotice,
 		},
 		Now: k.Now, NewID: k.NewID,
+		Telemetry: billing.Telemetry{Webhook: func(outcome string) { k.Metrics.Inbox("webhook/"+gateway.Name(), outcome, 1) }},
 	}
 	(&httpapi.API{Service: svc, Printer: printed.Printer{}, Now: k.Now}).Mount(k.Web)
 	pages.Mount(k.Web)
