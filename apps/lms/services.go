@@ -7,6 +7,7 @@ import (
 	course "lms/apps/course/entry"
 	enrollment "lms/apps/enrollment/entry"
 	gateway "lms/apps/gateway/entry"
+	notification "lms/apps/notification/entry"
 	payment "lms/apps/payment/entry"
 	user "lms/apps/user/entry"
 )
@@ -18,6 +19,7 @@ import (
 func carried() map[string]func() {
 	return map[string]func(){
 		"user": user.Main, "auth": auth.Main, "course": course.Main, "enrollment": enrollment.Main,
-		"content": content.Main, "assignment": assignment.Main, "payment": payment.Main, "gateway": gateway.Main,
+		"content": content.Main, "assignment": assignment.Main, "notification": notification.Main, "payment": payment.Main,
+		"gateway": gateway.Main,
 	}
 }

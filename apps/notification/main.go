@@ -2,9 +2,6 @@
 // to integrators by webhooks.
 package main
 
-import (
-	"lms/apps/notification/internal/app"
-	"lms/shared/service"
-)
+import "lms/apps/notification/entry"
 
-func main() { service.Main("notification", app.Build) }
+func main() { entry.Main() }
