@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lms/apps/lms/internal/system"
+)
+
+var formToken = regexp.MustCompile(`name="token" value="([^"]+)"`)
+
+// Purchase is the path of somebody who buys a course: the price is in the catalogue,
+// enrolling asks for it, the hosted page takes the payment, the signed webhook
+// enrolls, the invoice can be kept, and a refund takes the access back.
+func Purchase(t testing.TB, w *World, at Step) {
+	at(t, "begin")
+	faculty := w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/org-units", map[string]any{"name": "Faculty of Trade", "parent_id": w.Org}, http.StatusCreated).ID(t)
+	teacher := w.Invite(t, "Ines Seller", faculty, "instructor")
+	c := w.Publish(t, teacher.API, faculty, ThreeModules(), map[string]any{"capacity": 1})
+	w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/legal-entities", map[string]any{
+		"org_unit_id": w.Org, "name": "Academy of Tests", "address": "Quay 1", "country": "DE",
+	}, http.StatusCreated, http.StatusConflict)
+	w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/tax-rules", map[string]any{
+		"country": "DE", "components": []any{map[string]any{"name": "VAT", "percent": "19"}},
+	}, http.StatusCreated)
+	plan := w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/plans", map[string]any{
+		"org_unit_id": faculty, "name": "A course", "kind": "one_off", "course_ids": []string{c.ID},
+		"prices": []any{map[string]any{"currency": "EUR", "amount": 10000}},
+	}, http.StatusCreated).ID(t)
+	at(t, "plan made")
+
+	student := w.Register(t, "Stu Buyer")
+	require.Eventually(t, func() bool {
+		ans, err := student.Try(http.MethodPost, "/api/v1/courses/"+c.ID+"/enrollments", map[string]any{})
+		return err == nil && ans.Status == http.StatusPaymentRequired
+	}, time.Minute, 200*time.Millisecond, "enrolling asks for a payment")
+	at(t, "price known")
+	session := student.DoKeyed(t, http.MethodPost, "/api/v1/checkout-sessions", map[string]any{"plan_id": plan, "billing": map[string]any{"country": "DE"}}, http.StatusCreated).ID(t)
+	page := awaitPage(t, student.API, session)
+	at(t, "page made")
+	press(t, page, "pay", "4000002760003184")
+	press(t, page, "confirm", "")
+	at(t, "paid")
+	require.Eventually(t, func() bool {
+		ans, err := student.Try(http.MethodGet, "/api/v1/courses/"+c.ID+"/progress", nil)
+		return err == nil && ans.Status == http.StatusOK
+	}, time.Minute, 100*time.Millisecond, "the payment enrolls")
+	at(t, "enrolled")
+
+	var orders struct {
+		Items []struct {
+			ID    string `json:"id"`
+			State string `json:"state"`
+			Total int64  `json:"total"`
+		} `json:"items"`
+	}
+	student.Read(t, "/api/v1/orders").JSON(t, &orders)
+	require.Len(t, orders.Items, 1)
+	require.Equal(t, "paid", orders.Items[0].State)
+	require.EqualValues(t, 11900, orders.Items[0].Total)
+	var invoices struct {
+		Items []struct {
+			ID string `json:"id"`
+		} `json:"items"`
+	}
+	student.Read(t, "/api/v1/invoices").JSON(t, &invoices)
+	require.Len(t, invoices.Items, 1)
+	pdf := answered(t, student.API, "/api/v1/invoices/"+invoices.Items[0].ID, http.StatusOK, "Accept", "application/pdf")
+	require.True(t, strings.HasPrefix(string(pdf.Body), "%PDF"))
+	other := w.Register(t, "Late Comer")
+	full := other.DoKeyed(t, http.MethodPost, "/api/v1/checkout-sessions", map[string]any{"plan_id": plan}, http.StatusConflict)
+	require.Equal(t, "course_full", full.Code(t))
+
+	student.DoKeyed(t, http.MethodPost, "/api/v1/orders/"+orders.Items[0].ID+"/refunds", map[string]any{"reason": "changed_mind"}, http.StatusCreated)
+	at(t, "refunded")
+	require.Eventually(t, func() bool {
+		ans, err := student.Try(http.MethodGet, "/api/v1/enrollments", nil)
+		return err == nil && ans.Status == http.StatusOK && strings.Contains(string(ans.Body), `"withdrawn"`)
+	}, time.Minute, 100*time.Millisecond, "the refund takes the access back")
+	var balance struct {
+		Sums map[string]int64 `json:"sums"`
+	}
+	w.Admin.Read(t, "/api/v1/ledger/balance").JSON(t, &balance)
+	require.Equal(t, map[string]int64{"EUR": 0}, balance.Sums)
+}
+
+// awaitPage waits until the seat is held and gives the page's address.
+func awaitPage(t testing.TB, s *system.API, session string) (page string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		ans, err := s.Try(http.MethodGet, "/api/v1/checkout-sessions/"+session, nil)
+		if err != nil || ans.Status != http.StatusOK {
+			return false
+		}
+		page, _ = ans.Map(t)["url"].(string)
+		return page != ""
+	}, time.Minute, 100*time.Millisecond, "the payment page is made")
+	return page
+}
+
+// press does what a person does on the hosted page: reads it, and sends its form as a
+// browser without scripts would.
+func press(t testing.TB, page, action, card string) {
+	t.Helper()
+	client := &http.Client{Timeout: 20 * time.Second}
+	require.Eventually(t, func() bool {
+		html, status := fetched(t, client, http.MethodGet, page, "")
+		m := formToken.FindStringSubmatch(html)
+		if status != http.StatusOK || m == nil {
+			return false
+		}
+		_, status = fetched(t, client, http.MethodPost, page, url.Values{"token": {m[1]}, "action": {action}, "card": {card}}.Encode())
+		return status == http.StatusOK // after the redirect back to the page
+	}, time.Minute, 200*time.Millisecond, "%s is pressed", action)
+}
+
+// fetched is a page, and 0 for one that does not answer.
+func fetched(t testing.TB, client *http.Client, method, page, form string) (string, int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, page, strings.NewReader(form))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := client.Do(req)
+	if err != nil {
+		return "", 0
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return "", 0
+	}
+	return string(raw), res.StatusCode
+}
