@@ -42,7 +42,7 @@ func (s *Service) ExpireCheckout(ctx context.Context, actor authz.Principal, id 
 }
 
 // expire asks the provider to end the page, and gives the session up; a page that was
-// paid meanwhile is taken as paid.
+// paid meanwhile is taken as paid, unless another sum was paid than was due.
 func (s *Service) expire(ctx context.Context, id uuid.UUID, reason string) error {
 	var c Checkout
 	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
@@ -58,7 +58,9 @@ func (s *Service) expire(ctx context.Context, id uuid.UUID, reason string) error
 			return err
 		}
 		if page.State == provider.SessionCompleted {
-			return s.collect(ctx, page)
+			if err := s.collect(ctx, page); !otherSum(err) {
+				return err
+			}
 		}
 	}
 	return s.system(ctx, func(ctx context.Context, tx Tx) error {
@@ -153,7 +155,9 @@ func (s *Service) look(ctx context.Context, c Checkout) error {
 	}
 	switch page.State {
 	case provider.SessionCompleted:
-		return s.collect(ctx, page)
+		if err := s.collect(ctx, page); !otherSum(err) {
+			return err
+		}
 	case provider.SessionAbandoned, provider.SessionExpired:
 		return s.expire(ctx, c.ID, page.State)
 	}
@@ -169,6 +173,12 @@ func (s *Service) look(ctx context.Context, c Checkout) error {
 
 // errNotOurs says that a provider speaks of a session that is not here.
 var errNotOurs = apperr.New(apperr.KindNotFound, "session_unknown", "There is no such checkout session.")
+
+// otherSum says that a provider took another sum than was due. Asking it again changes
+// nothing: the session ends in its time, and reconciliation shows the money.
+func otherSum(err error) bool {
+	return errors.Is(err, errOtherAmount) || errors.Is(err, errOtherCurrency)
+}
 
 // collect takes what a provider says of a completed session.
 func (s *Service) collect(ctx context.Context, page provider.Session) error {
