@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -89,6 +90,58 @@ func Purchase(t testing.TB, w *World, at Step) {
 	}
 	w.Admin.Read(t, "/api/v1/ledger/balance").JSON(t, &balance)
 	require.Equal(t, map[string]int64{"EUR": 0}, balance.Sums)
+}
+
+// Renewal is the path of a subscription after Purchase has made the seller: a month is
+// paid on the hosted page, the services' clock is moved, and the next month is charged
+// to the saved card and invoiced. After it was cancelled, time ends the access.
+func Renewal(t testing.TB, w *World) {
+	faculty := w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/org-units", map[string]any{"name": "Faculty of Months", "parent_id": w.Org}, http.StatusCreated).ID(t)
+	teacher := w.Invite(t, "Mona Thly", faculty, "instructor")
+	c := w.Publish(t, teacher.API, faculty, ThreeModules(), nil)
+	plan := w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/plans", map[string]any{
+		"org_unit_id": faculty, "name": "A month", "kind": "subscription", "course_ids": []string{c.ID},
+		"period": map[string]any{"unit": "month", "count": 1}, "prices": []any{map[string]any{"currency": "EUR", "amount": 1000}},
+	}, http.StatusCreated).ID(t)
+	student := w.Register(t, "Su Scriber")
+	session := student.DoKeyed(t, http.MethodPost, "/api/v1/checkout-sessions", map[string]any{"plan_id": plan}, http.StatusCreated).ID(t)
+	press(t, awaitPage(t, student.API, session), "pay", "4242424242424242")
+	invoiced := func(n int, why string) {
+		t.Helper()
+		awaitItems(t, student.API, "/api/v1/invoices", why, func(items []map[string]any) bool { return len(items) == n })
+	}
+	invoiced(1, "the first month is invoiced")
+	awaitItems(t, student.API, "/api/v1/enrollments", "and enrolls", func(items []map[string]any) bool {
+		return len(items) == 1 && items[0]["state"] == "active"
+	})
+
+	w.Lms(t, "clock", "advance", "32d")
+	invoiced(2, "a month later the next one is")
+	var subscription string
+	awaitItems(t, student.API, "/api/v1/subscriptions", "it goes on", func(items []map[string]any) bool {
+		subscription, _ = items[0]["id"].(string)
+		return len(items) == 1 && items[0]["state"] == "active"
+	})
+	student.DoKeyed(t, http.MethodPost, "/api/v1/subscriptions/"+subscription+"/cancel", nil, http.StatusOK)
+	w.Lms(t, "clock", "advance", "32d")
+	awaitItems(t, student.API, "/api/v1/subscriptions", "it is over", func(items []map[string]any) bool { return items[0]["state"] == "ended" })
+	awaitItems(t, student.API, "/api/v1/enrollments", "and so is the access", func(items []map[string]any) bool { return items[0]["state"] == "withdrawn" })
+	invoiced(2, "and no third month was charged")
+}
+
+// awaitItems waits until a list is as it should be.
+func awaitItems(t testing.TB, s *system.API, path, why string, as func([]map[string]any) bool) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		ans, err := s.Try(http.MethodGet, path, nil)
+		if err != nil || ans.Status != http.StatusOK {
+			return false
+		}
+		var list struct {
+			Items []map[string]any `json:"items"`
+		}
+		return json.Unmarshal(ans.Body, &list) == nil && len(list.Items) > 0 && as(list.Items)
+	}, time.Minute, 100*time.Millisecond, why)
 }
 
 // awaitPage waits until the seat is held and gives the page's address.

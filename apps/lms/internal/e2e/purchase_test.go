@@ -9,5 +9,7 @@ import (
 
 func TestPurchase(t *testing.T) {
 	t.Parallel()
-	e2e.Purchase(t, e2e.NewWorld(t, system.Start(t)), func(testing.TB, string) {})
+	w := e2e.NewWorld(t, system.Start(t))
+	e2e.Purchase(t, w, func(testing.TB, string) {})
+	e2e.Renewal(t, w)
 }
