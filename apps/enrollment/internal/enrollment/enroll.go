@@ -238,7 +238,8 @@ type arrival struct {
 // arrive puts a person into the state that was decided, stores the row and tells
 // it. Seats of st are kept true.
 func (s *Service) arrive(ctx context.Context, tx Tx, st *Standing, e *Enrollment, state State, a arrival) error {
-	previous, fresh := e.State, st.Existing == nil
+	was, fresh := *e, st.Existing == nil
+	previous := was.State
 	number := e.WaitlistNumber
 	if state == Active && e.CompletedAt != nil {
 		state = Completed // rule 13: it stays completed; rule 31: with its progress
@@ -267,7 +268,7 @@ func (s *Service) arrive(ctx context.Context, tx Tx, st *Standing, e *Enrollment
 		}
 		begun = b
 	}
-	st.count(previous, e.State)
+	st.count(was, *e, a.now)
 	if err := save(ctx, tx, e, fresh, begun); err != nil {
 		return err
 	}
@@ -324,8 +325,9 @@ func save(ctx context.Context, tx Tx, e *Enrollment, fresh bool, b *begun) error
 }
 
 // count keeps the seats true after a person moved between states.
-func (st *Standing) count(from, to State) {
-	had, has := from.TakesSeat() || st.Held != nil, to.TakesSeat() || st.Held != nil
+func (st *Standing) count(was, is Enrollment, now time.Time) {
+	from, to := was.State, is.State
+	had, has := was.takesSeat(now) || st.Held != nil, is.takesSeat(now) || st.Held != nil
 	switch {
 	case has && !had:
 		st.Seats.Taken++

@@ -150,7 +150,8 @@ func invalidState(state State) error {
 func (s *Service) leave(ctx context.Context, tx Tx, st *Standing, e *Enrollment, state State, action, reason string, now time.Time,
 	tell func(events.EnrollmentState) events.Event,
 ) (Result, error) {
-	previous := e.State
+	was := *e
+	previous := was.State
 	if err := e.move(state, now); err != nil {
 		return Result{}, err
 	}
@@ -164,7 +165,7 @@ func (s *Service) leave(ctx context.Context, tx Tx, st *Standing, e *Enrollment,
 	if err := s.audit(ctx, tx, action, *e, st.Course, stateChange(previous, state)); err != nil {
 		return Result{}, err
 	}
-	st.count(previous, state)
+	st.count(was, *e, now)
 	if _, err := s.fill(ctx, tx, st.Course, &st.Seats, now); err != nil {
 		return Result{}, err
 	}

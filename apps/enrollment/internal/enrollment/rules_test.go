@@ -187,7 +187,7 @@ func TestSeatsAreCounted(t *testing.T) {
 				require.NoError(t, err)
 				next = state
 			}
-			st.count(people[i], next)
+			st.count(Enrollment{State: people[i]}, Enrollment{State: next}, now)
 			people[i], seats = next, st.Seats
 			taken, waiting := 0, 0
 			for _, s := range people {

@@ -154,8 +154,8 @@ func (s *Service) expire(ctx context.Context, id uuid.UUID) error {
 		if err != nil {
 			return err
 		}
-		e := *st.Existing
-		previous := e.State
+		e, was := *st.Existing, *st.Existing
+		previous := was.State
 		overdue := (previous == Invited || previous == Offered) && after(now, e.AnswerBy)
 		ended := (previous == Active || previous == Suspended) && after(now, e.AccessEndsAt)
 		if !overdue && !ended {
@@ -175,7 +175,7 @@ func (s *Service) expire(ctx context.Context, id uuid.UUID) error {
 		if err := tx.Emit(ctx, told, meta(st.Course)); err != nil {
 			return err
 		}
-		st.count(previous, Expired)
+		st.count(was, e, now)
 		_, err = s.fill(ctx, tx, st.Course, &st.Seats, now)
 		return err
 	})

@@ -46,6 +46,12 @@ func (s State) TakesSeat() bool {
 	return s == Active || s == Completed || s == Suspended || s == Offered
 }
 
+// takesSeat is State.TakesSeat for one enrollment at now: a completed one gives
+// its seat free when its access ends.
+func (e Enrollment) takesSeat(now time.Time) bool {
+	return e.State.TakesSeat() && (e.State != Completed || !after(now, e.AccessEndsAt))
+}
+
 // Ended says that the person is out, and may come in again (rule 31).
 func (s State) Ended() bool { return s == Withdrawn || s == Rejected || s == Expired }
 

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lms/apps/enrollment/internal/httpapi"
+	contract "lms/shared/contracts/events"
+	"lms/shared/contracts/internalapi"
+)
+
+// Rule 32: a completed enrollment takes a seat while its access runs. One that
+// ended gives no second seat free when the person leaves.
+func TestWhoseAccessEndedLeavesNoSeat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.course(seats(1))
+	it := needs(contract.RequireView)
+	w.curriculum(c, part("M", it))
+	done, holder, waiter := w.learner(), w.learner(), w.learner()
+	var first httpapi.Enrollment
+	w.as(w.teacher).POST(enrollments(c), map[string]any{"user_id": done.UserID, "ends_at": w.clock.Now().Add(time.Hour)}).Expect(201).JSON(&first)
+	w.view(done, c, it)
+	require.Equal(t, "completed", w.read(done, first.ID).State)
+	w.clock.Advance(2 * time.Hour)
+	require.Equal(t, "active", w.enroll(holder, c).State)
+	waiting := w.enroll(waiter, c)
+	require.Equal(t, "waitlisted", waiting.State)
+	w.as(done).POST(path("enrollments", first.ID, "withdraw"), nil).Expect(200)
+	require.Equal(t, "waitlisted", w.read(waiter, waiting.ID).State)
+}
+
+// A suspension is ended by who made it, not by leaving and coming in again.
+func TestWhoIsSuspendedCannotLeaveToComeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.course()
+	e := w.enroll(w.student, c)
+	w.as(w.teacher).POST(path("enrollments", e.ID, "suspend"), nil).Expect(200)
+	w.as(w.student).POST(path("enrollments", e.ID, "withdraw"), nil).Expect(403).Code("suspended")
+	w.as(w.student).POST(enrollments(c), nil).Expect(409).Code("already_enrolled")
+	require.Equal(t, "suspended", w.read(w.student, e.ID).State)
+	w.as(w.teacher).POST(path("enrollments", e.ID, "withdraw"), nil).Expect(200)
+}
+
+// A grade that comes while the job looks whether a certificate is due is looked
+// at by a job of its own.
+func TestAGradeDuringTheIssueIsNotLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pass := contract.Hundredths(5000)
+	c := w.course(func(c *contract.CourseState) { c.Completion.Certificate.MinGrade = &pass })
+	it := needs(contract.RequireView)
+	w.curriculum(c, part("M", it))
+	w.enroll(w.student, c)
+	w.view(w.student, c, it)
+	conn, err := w.pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	_, err = conn.Exec(t.Context(), `select set_config('lms.tenant', '*', false)`)
+	require.NoError(t, err)
+	running, err := conn.Exec(t.Context(), `update job set state = 'running' where kind = 'issue-certificate'`)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, running.RowsAffected())
+	call[internalapi.ProgressReply](w, internalapi.CallCourseGrade, "assignment", w.student.UserID.String(),
+		internalapi.CourseGrade{UserID: w.student.UserID, CourseID: c.ID, Final: &pass, GradedAt: w.clock.Now(), Version: 1})
+	var queued int
+	w.scan(&queued, `select count(*) from job where kind = 'issue-certificate' and state = 'queued'`)
+	require.Equal(t, 1, queued)
+}
