@@ -27,12 +27,16 @@ const (
 	ReasonCourseDeleted    = "course_deleted"
 )
 
-// Withdraw takes a person out; progress stays (rule 31).
+// Withdraw takes a person out; progress stays (rule 31). Who is suspended cannot
+// leave alone: coming in again would end what staff alone may end.
 func (s *Service) Withdraw(ctx context.Context, actor authz.Principal, id uuid.UUID) (Result, error) {
 	return s.command(ctx, actor, id, authz.EnrollmentUpdate, true, func(ctx context.Context, tx Tx, st *Standing, e *Enrollment, now time.Time) (Result, error) {
 		reason := ReasonStaff
 		if e.UserID == actor.UserID {
 			reason = ReasonSelf
+			if e.State == Suspended {
+				return Result{}, apperr.New(apperr.KindForbidden, "suspended", "The enrollment is suspended: only staff can end it.")
+			}
 		}
 		return s.withdraw(ctx, tx, st, e, reason, now)
 	})
