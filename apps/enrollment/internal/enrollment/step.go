@@ -252,12 +252,13 @@ type IssueCertificate struct {
 // JobIssueCertificate is the kind of that job.
 const JobIssueCertificate = "issue-certificate"
 
-// plan starts the job where a certificate may be due (rule 15).
+// plan starts the job where a certificate may be due (rule 15). Each reason gets a
+// job of its own: one that runs already may have looked before this was true.
 func (s *Service) plan(ctx context.Context, tx Tx, c Course, e Enrollment) error {
 	if !c.Completion.Certificate.Enabled || e.CompletedAt == nil {
 		return nil
 	}
-	_, err := tx.Enqueue(ctx, JobIssueCertificate, IssueCertificate{e.ID}, work.JobOptions{TenantID: e.TenantID, Key: e.ID.String()})
+	_, err := tx.Enqueue(ctx, JobIssueCertificate, IssueCertificate{e.ID}, work.JobOptions{TenantID: e.TenantID})
 	return err
 }
 
