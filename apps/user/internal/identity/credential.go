@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -131,11 +132,20 @@ func (s *Service) VerifyPassword(ctx context.Context, email, password string, fr
 	if upgrade {
 		s.upgrade(ctx, u, c.PasswordHash, password)
 	}
-	sub, err := s.loggedIn(ctx, u.ID, "password", from)
-	if apperr.IsKind(err, apperr.KindNotFound) {
+	sub, err := s.loggedIn(ctx, u.ID, c, "password", from)
+	if apperr.IsKind(err, apperr.KindNotFound) || errors.Is(err, errProofStale) {
 		return refused(RefusedInvalid), nil
 	}
 	return Verdict{Subject: sub}, err
+}
+
+// errProofStale says that the password was replaced while the old one was being
+// checked, which is slow on purpose: what it proved counts no more.
+var errProofStale = errors.New("the password was changed meanwhile")
+
+func (c Credential) samePassword(o Credential) bool {
+	a, b := c.PasswordChangedAt, o.PasswordChangedAt
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(*b)
 }
 
 // cut bounds what is hashed: a longer text than any password is as good as
@@ -178,12 +188,17 @@ func (s *Service) recordFailure(ctx context.Context, u User, kind string, from F
 }
 
 // loggedIn reads the subject and, where no second factor is still to come,
-// notes the sign-in.
-func (s *Service) loggedIn(ctx context.Context, id uuid.UUID, method string, from From) (sub *Subject, err error) {
+// notes the sign-in. proved is the credential that the password was compared
+// with: the subject must not have another one by now, since its epoch and the
+// time of its password would make the session look newer than its proof.
+func (s *Service) loggedIn(ctx context.Context, id uuid.UUID, proved Credential, method string, from From) (sub *Subject, err error) {
 	err = s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 		sub, err = s.subject(ctx, tx, id)
 		if err != nil {
 			return err
+		}
+		if !proved.samePassword(Credential{PasswordChangedAt: sub.PasswordChangedAt}) {
+			return errProofStale
 		}
 		if sub.MFA && method == "password" {
 			return s.security(ctx, tx, SecurityEvent{Kind: "password_accepted", UserID: id, TenantID: sub.User.TenantID, From: from})
@@ -305,6 +320,16 @@ func (s *Service) ChangePassword(ctx context.Context, actor authz.Principal, cur
 		return err
 	}
 	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		if _, err := tx.LockUser(ctx, u.ID); err != nil {
+			return err
+		}
+		present, err := tx.LockCredential(ctx, u.TenantID, u.ID)
+		if err != nil {
+			return err
+		}
+		if !present.samePassword(c) { // a reset came in between, and stands
+			return apperr.Invalid(apperr.Field{Path: "current", Code: "wrong", Message: "This is not your password."}).With(errProofStale)
+		}
 		return s.setPassword(ctx, tx, u.ID, hash, actor.SessionID, "password_changed", from)
 	})
 }
