@@ -115,8 +115,9 @@ func (s *Service) accountOf(ctx context.Context, tx Tx, p Provider, in Assertion
 
 // mayLinkByEmail decides whether a provider may take over the account that has
 // an address: one of the provider's own org unit and below, proved (an address
-// that nobody proved may have been typed by anyone), and without a role for the
-// whole platform, which an organisation's provider must not give.
+// that nobody proved may have been typed by anyone), and without a role beyond
+// that unit, for the whole platform or for a unit beside or above it: who manages
+// the provider of a part must not get what its people may do elsewhere.
 func (s *Service) mayLinkByEmail(ctx context.Context, tx Tx, p Provider, u User) (bool, error) {
 	if !p.LinkByEmail || u.TenantID != p.TenantID || u.EmailVerifiedAt == nil && u.Status == StatusActive {
 		return false, nil
@@ -129,7 +130,16 @@ func (s *Service) mayLinkByEmail(ctx context.Context, tx Tx, p Provider, u User)
 	if err != nil {
 		return false, err
 	}
-	return !slices.ContainsFunc(grants, func(g Grant) bool { return g.Scope.Kind == authz.ScopePlatform }), nil
+	for _, g := range grants {
+		if g.Scope.Kind != authz.ScopeOrgUnit {
+			return false, nil
+		}
+		scope, err := tx.OrgUnit(ctx, g.Scope.ID)
+		if err != nil || !slices.Contains(scope.Path, p.OrgUnitID) {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func allowedDomain(domains []string, email string) bool {
