@@ -165,7 +165,8 @@ const MinReason = 10
 
 // Impersonate decides whether the actor may act as a person, notes it, and
 // tells the person. Nobody acts as oneself, as somebody who may do more, or
-// while acting as another already.
+// while acting as another already. To change things as the person takes the
+// permission to change the person.
 func (s *Service) Impersonate(ctx context.Context, actor authz.Principal, in Impersonation) (sub *Subject, err error) {
 	var f apperr.Fields
 	f.Require(len([]rune(in.Reason)) >= MinReason && validText(in.Reason, MaxReason), "reason", "invalid", "10 to 500 characters.")
@@ -187,6 +188,9 @@ func (s *Service) Impersonate(ctx context.Context, actor authz.Principal, in Imp
 		}
 		if u.Status != StatusActive {
 			return apperr.Conflict("not_active", "The account is not active.")
+		}
+		if in.Write && !policy.Allows(actor, authz.UserUpdate, u.OrgUnitID) {
+			return apperr.New(apperr.KindForbidden, "impersonation_read_only", "You may look as this person, but not change things.").Detail("permission", authz.UserUpdate)
 		}
 		if err := s.security(ctx, tx, SecurityEvent{
 			Kind: "impersonation_started", UserID: u.ID, ActorID: actor.UserID, TenantID: u.TenantID,
