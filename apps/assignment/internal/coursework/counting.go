@@ -171,7 +171,7 @@ func (c Counting) book(scores map[uuid.UUID]ScoredItem) grading.Book {
 	for i, col := range c.Columns {
 		s := scores[col.ID]
 		b.Items[i] = grading.Item{
-			ID: col.ID, Possible: col.Points, Score: s.Score, Excused: s.Excused, Posted: s.Posted, Omitted: col.OmitFromFinal,
+			ID: col.ID, Possible: col.Points, Score: s.Score, Excused: s.Excused, Posted: s.Posted || col.hidesNothing(s), Omitted: col.OmitFromFinal,
 		}
 		if col.GroupID != nil {
 			b.Items[i].Group = *col.GroupID
@@ -188,7 +188,7 @@ type Counted struct {
 func (c Counting) count(scores map[uuid.UUID]ScoredItem) Counted {
 	b := c.book(scores)
 	out := Counted{Posted: b.Totals(grading.Posted)}
-	if hides(scores) {
+	if slices.ContainsFunc(b.Items, func(it grading.Item) bool { return !it.Posted }) {
 		out.Staff = b.Totals(grading.Staff)
 	} else {
 		out.Staff = out.Posted // with nothing hidden both see the same
@@ -196,14 +196,11 @@ func (c Counting) count(scores map[uuid.UUID]ScoredItem) Counted {
 	return out
 }
 
-// hides says whether there is anything that the person may not see.
-func hides(scores map[uuid.UUID]ScoredItem) bool {
-	for _, s := range scores {
-		if !s.Posted && (s.Score != nil || s.Excused) {
-			return true
-		}
-	}
-	return false
+// hidesNothing says whether there is no score, and none could be hidden: grades are
+// posted as they are given. Such work is dropped like any other (rule 23); where
+// posting is by hand, what is dropped would tell what has a score (rule 25).
+func (c Column) hidesNothing(s ScoredItem) bool {
+	return c.Posting == PostAutomatic && s.Score == nil && !s.Excused
 }
 
 // apply stores what was counted in a total, and says whether staff, or the person,
