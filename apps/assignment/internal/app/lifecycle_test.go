@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -9,7 +10,9 @@ import (
 
 	"lms/apps/assignment/internal/httpapi"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/pg"
 	"lms/shared/web"
+	"lms/shared/work"
 )
 
 func TestChangingAnAssignment(t *testing.T) {
@@ -233,4 +236,50 @@ func TestMergingAndExportingPeople(t *testing.T) {
 	require.NotNil(t, report.Submission.SubmittedAt)
 	g, _ = w.gradeOf(w.teacher, b, heir.UserID)
 	require.Equal(t, "7", points(t, g.Score), "where both have one, the other's stays")
+}
+
+// However many are due at the same moment, one round reaches all of them.
+func TestTheSweepReachesWhateverIsDueAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	due := w.clock.Now().Add(time.Hour)
+	a := w.published(body{"due_at": due})
+	const more = 250
+	require.NoError(t, w.db.InTx(t.Context(), work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		_, err := pg.Exec(ctx, u, `insert into assignments
+			select (jsonb_populate_record(null::assignments, to_jsonb(a) || jsonb_build_object('id', gen_random_uuid()))).*
+			from assignments a, generate_series(1, $2::int) where a.id = $1`, a.ID, more)
+		return err
+	}))
+	count := func(event string) (n int) {
+		w.scan(&n, `select count(*) from outbox where type like '%'||$1||'%'`, event)
+		return n
+	}
+	require.NoError(t, w.service.Sweep(t.Context()))
+	require.Equal(t, more+1, count("due_soon"))
+	w.clock.Set(due.Add(time.Second))
+	require.NoError(t, w.service.Sweep(t.Context()))
+	require.Equal(t, more+1, count("submission_missing"))
+}
+
+// A cohort has members who do not learn in the course: nothing is told to them, and
+// nothing is kept of them.
+func TestTheSweepLeavesStrangersAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	due := w.clock.Now().Add(time.Hour)
+	a := w.published(body{"due_at": due})
+	cohort := uuid.New()
+	w.friends.groups[cohort] = []uuid.UUID{w.student.UserID, w.stranger.UserID, w.alien.UserID}
+	w.as(w.teacher).PUT(path("assignments", a.ID, "group-overrides", cohort), body{"due_at": due.Add(30 * time.Hour)}).Expect(200)
+	w.work()
+	for _, at := range []time.Time{due.Add(time.Second), due.Add(20 * time.Hour), due.Add(31 * time.Hour)} {
+		w.clock.Set(at)
+		require.NoError(t, w.service.Sweep(t.Context()))
+	}
+	var told, kept []uuid.UUID
+	w.scan(&told, `select coalesce(array_agg((event->'data'->>'user_id')::uuid order by ord), '{}') from outbox where type like '%due_soon%' or type like '%submission_missing%'`)
+	require.Equal(t, []uuid.UUID{w.student.UserID, w.student.UserID}, told, "due soon, then missing")
+	w.scan(&kept, `select coalesce(array_agg(user_id), '{}') from grades`)
+	require.Equal(t, []uuid.UUID{w.student.UserID}, kept)
 }

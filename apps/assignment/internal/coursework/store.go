@@ -132,9 +132,11 @@ type RubricTx interface {
 
 // SweepTx finds what time alone changes.
 type SweepTx interface {
-	// DueBetween are published assignments of which a due time, their own or an
-	// override's, lies in the span.
-	DueBetween(ctx context.Context, from, to time.Time, limit int) ([]Assignment, error)
+	// DueSoon are published assignments of which a due time lies in the span: their
+	// own, if it was not told of yet, or an override's. They come in the order of ids.
+	DueSoon(ctx context.Context, from, to time.Time, after uuid.UUID, limit int) ([]uuid.UUID, error)
+	// PastDue are those whose own due time was not looked at since, or an override's.
+	PastDue(ctx context.Context, from, to time.Time, after uuid.UUID, limit int) ([]uuid.UUID, error)
 	// NoteDue notes that people are told of a due time; it gives those who were not.
 	NoteDue(ctx context.Context, a Assignment, notices []DueNotice, now time.Time) ([]DueNotice, error)
 	// Submitted are those of some people who handed something in.

@@ -2,6 +2,8 @@ package coursework
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,6 +17,7 @@ import (
 const (
 	sweepAssignments = 200
 	sweepBatch       = 100
+	maxFailed        = 10
 	keepNotices      = 30 * 24 * time.Hour
 	// missingSpan is how long after a due time missing work is looked for: longer
 	// than the service is ever down.
@@ -25,35 +28,48 @@ const (
 // missing (rule 18). Each person is told once per due time.
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.Now()
-	soon, err := read(ctx, s, work.AllTenants(), func(ctx context.Context, tx Tx) ([]Assignment, error) {
-		return tx.DueBetween(ctx, now, now.Add(s.Settings.DueSoonBefore), sweepAssignments)
+	soon := s.sweepAll(ctx, s.tellDueSoon, func(ctx context.Context, tx Tx, after uuid.UUID) ([]uuid.UUID, error) {
+		return tx.DueSoon(ctx, now, now.Add(s.Settings.DueSoonBefore), after, sweepAssignments)
 	})
-	if err != nil {
-		return err
-	}
-	for _, a := range soon {
-		if err := s.sweepOne(ctx, a.ID, s.tellDueSoon); err != nil {
-			return err
-		}
-	}
-	past, err := read(ctx, s, work.AllTenants(), func(ctx context.Context, tx Tx) ([]Assignment, error) {
-		return tx.DueBetween(ctx, now.Add(-missingSpan), now, sweepAssignments)
+	past := s.sweepAll(ctx, s.tellMissing, func(ctx context.Context, tx Tx, after uuid.UUID) ([]uuid.UUID, error) {
+		return tx.PastDue(ctx, now.Add(-missingSpan), now, after, sweepAssignments)
 	})
-	if err != nil {
-		return err
-	}
-	for _, a := range past {
-		if err := s.sweepOne(ctx, a.ID, s.tellMissing); err != nil {
-			return err
-		}
-	}
-	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+	return errors.Join(soon, past, s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 		return tx.PruneNotices(ctx, now.Add(-keepNotices), 1000)
-	})
+	}))
+}
+
+// sweeping is what a sweep does with an assignment.
+type sweeping func(ctx context.Context, a Assignment, ext extensions, now time.Time) error
+
+// sweepAll sweeps page after page: however many are due at once, all are reached in
+// one round. One that cannot be swept does not hold up the others; where many
+// cannot, a neighbour is away, and the next round goes on.
+func (s *Service) sweepAll(ctx context.Context, do sweeping, next func(context.Context, Tx, uuid.UUID) ([]uuid.UUID, error)) error {
+	var failed []error
+	after := uuid.Nil
+	for {
+		ids, err := read(ctx, s, work.AllTenants(), func(ctx context.Context, tx Tx) ([]uuid.UUID, error) { return next(ctx, tx, after) })
+		if err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+		for _, id := range ids {
+			if err := s.sweepOne(ctx, id, do); err != nil {
+				failed = append(failed, err)
+			}
+			if len(failed) >= maxFailed {
+				return errors.Join(failed...)
+			}
+			after = id
+		}
+		if len(ids) < sweepAssignments {
+			return errors.Join(failed...)
+		}
+	}
 }
 
 // sweepOne sweeps an assignment; one that was deleted in between is done.
-func (s *Service) sweepOne(ctx context.Context, id uuid.UUID, do func(context.Context, Assignment, extensions, time.Time) error) error {
+func (s *Service) sweepOne(ctx context.Context, id uuid.UUID, do sweeping) error {
 	a, ext, err := s.extended(ctx, work.AllTenants(), id)
 	if err == nil && a.Expects() && a.Published {
 		err = do(ctx, a, ext, s.Now())
@@ -64,23 +80,36 @@ func (s *Service) sweepOne(ctx context.Context, id uuid.UUID, do func(context.Co
 	return err
 }
 
-// whom are the people of a sweep: all who learn in the course while the due time of
-// everybody has not been swept, and then those who have another one.
-func (s *Service) whom(ctx context.Context, a Assignment, ext extensions, swept bool, fn func([]uuid.UUID) error) error {
-	if !swept {
-		return s.eachLearners(ctx, a.CourseID, fn)
+// whom are the people of a sweep for whom it is time: of all who learn in the course
+// while the due time of everybody has not been swept, and then of those who have
+// another one. A cohort has members who do not learn here: they are nobody's.
+func (s *Service) whom(ctx context.Context, a Assignment, ext extensions, swept bool, dueNow func(time.Time) bool, fn func([]uuid.UUID) error) error {
+	is := func(user uuid.UUID) bool {
+		due := ext.dates(a, user).DueAt
+		return due != nil && dueNow(*due)
 	}
-	var ids []uuid.UUID
+	extended := map[uuid.UUID]bool{}
+	note := func(user uuid.UUID) {
+		if is(user) {
+			extended[user] = true
+		}
+	}
 	for user := range ext.users {
-		ids = append(ids, user)
+		note(user)
 	}
 	for group := range ext.groups {
-		ids = append(ids, ext.members[group]...)
+		for _, user := range ext.members[group] {
+			note(user)
+		}
 	}
-	if len(ids) == 0 {
+	if swept && len(extended) == 0 {
 		return nil
 	}
-	return fn(ids)
+	return s.eachLearners(ctx, a.CourseID, func(ids []uuid.UUID) error {
+		return inBatches(slices.DeleteFunc(ids, func(user uuid.UUID) bool {
+			return swept && !extended[user] || !swept && !is(user)
+		}), fn)
+	})
 }
 
 func inBatches(ids []uuid.UUID, fn func([]uuid.UUID) error) error {
@@ -97,16 +126,13 @@ func (s *Service) tellDueSoon(ctx context.Context, a Assignment, ext extensions,
 	until := now.Add(s.Settings.DueSoonBefore)
 	comes := a.DueAt != nil && a.DueAt.After(now) && !a.DueAt.After(until)
 	swept := !comes || sameTime(a.DueSoonToldFor, a.DueAt)
-	err := s.whom(ctx, a, ext, swept, func(ids []uuid.UUID) error {
-		return inBatches(ids, func(some []uuid.UUID) error {
-			var notices []DueNotice
-			for _, user := range some {
-				if due := ext.dates(a, user).DueAt; due != nil && due.After(now) && !due.After(until) {
-					notices = append(notices, DueNotice{UserID: user, DueAt: *due})
-				}
-			}
-			return s.notice(ctx, a, notices, now)
-		})
+	due := func(at time.Time) bool { return at.After(now) && !at.After(until) }
+	err := s.whom(ctx, a, ext, swept, due, func(some []uuid.UUID) error {
+		notices := make([]DueNotice, len(some))
+		for i, user := range some {
+			notices[i] = DueNotice{UserID: user, DueAt: *ext.dates(a, user).DueAt}
+		}
+		return s.notice(ctx, a, notices, now)
 	})
 	if err != nil || swept {
 		return err
@@ -116,9 +142,6 @@ func (s *Service) tellDueSoon(ctx context.Context, a Assignment, ext extensions,
 }
 
 func (s *Service) notice(ctx context.Context, a Assignment, notices []DueNotice, now time.Time) error {
-	if len(notices) == 0 {
-		return nil
-	}
 	users := make([]uuid.UUID, len(notices))
 	for i, n := range notices {
 		users[i] = n.UserID
@@ -155,17 +178,8 @@ func (s *Service) notice(ctx context.Context, a Assignment, notices []DueNotice,
 func (s *Service) tellMissing(ctx context.Context, a Assignment, ext extensions, now time.Time) error {
 	passed := a.DueAt != nil && a.DueAt.Before(now)
 	swept := !passed || a.MissingCheckedAt != nil && !a.MissingCheckedAt.Before(*a.DueAt)
-	err := s.whom(ctx, a, ext, swept, func(ids []uuid.UUID) error {
-		return inBatches(ids, func(some []uuid.UUID) error {
-			var overdue []uuid.UUID
-			for _, user := range some {
-				if due := ext.dates(a, user).DueAt; due != nil && due.Before(now) {
-					overdue = append(overdue, user)
-				}
-			}
-			return s.missing(ctx, a, ext, overdue, now)
-		})
-	})
+	overdue := func(at time.Time) bool { return at.Before(now) }
+	err := s.whom(ctx, a, ext, swept, overdue, func(some []uuid.UUID) error { return s.missing(ctx, a, ext, some, now) })
 	if err != nil || swept {
 		return err
 	}
@@ -174,9 +188,6 @@ func (s *Service) tellMissing(ctx context.Context, a Assignment, ext extensions,
 }
 
 func (s *Service) missing(ctx context.Context, a Assignment, ext extensions, users []uuid.UUID, now time.Time) error {
-	if len(users) == 0 {
-		return nil
-	}
 	sortIDs(users)
 	return s.Store.InTx(ctx, work.Tenant(a.TenantID), func(ctx context.Context, tx Tx) error {
 		rows, err := tx.EnsureGrades(ctx, s.freshGrades(a, users, now))

@@ -11,11 +11,13 @@ import (
 )
 
 const (
-	dueBetweenSQL = `select` + assignmentColumns + ` from assignments a
-where a.published and a.deleted_at is null and cardinality(a.submission_types) > 0 and a.id in (
-  select id from assignments where published and due_at > $1 and due_at <= $2
-  union select o.assignment_id from assignment_overrides o where o.due_at > $1 and o.due_at <= $2)
-order by a.due_at, a.id limit $3`
+	sweptBase = `
+select a.id from assignments a
+where a.published and a.deleted_at is null and cardinality(a.submission_types) > 0 and a.id > $3 and a.id in (
+  select o.assignment_id from assignment_overrides o where o.due_at > $1 and o.due_at <= $2
+  union select id from assignments where published and due_at > $1 and due_at <= $2 and `
+	dueSoonSQL = sweptBase + `due_soon_told_for is distinct from due_at) order by a.id limit $4`
+	pastDueSQL = sweptBase + `(missing_checked_at is null or missing_checked_at < due_at)) order by a.id limit $4`
 	noteDueSQL = `
 insert into due_notices (assignment_id, user_id, due_at, tenant_id, told_at)
 select $1, n.user_id, n.due_at, $4, $5 from unnest($2::uuid[], $3::timestamptz[]) as n (user_id, due_at)
@@ -26,9 +28,14 @@ on conflict (assignment_id, user_id, due_at) do nothing returning user_id, due_a
 delete from due_notices where (assignment_id, user_id, due_at) in (select assignment_id, user_id, due_at from due_notices where told_at < $1 limit $2)`
 )
 
-// DueBetween implements coursework.SweepTx.
-func (t tx) DueBetween(ctx context.Context, from, to time.Time, limit int) ([]coursework.Assignment, error) {
-	return pg.Many[coursework.Assignment](ctx, t, dueBetweenSQL, from, to, limit)
+// DueSoon implements coursework.SweepTx.
+func (t tx) DueSoon(ctx context.Context, from, to time.Time, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, dueSoonSQL, from, to, after, limit)
+}
+
+// PastDue implements coursework.SweepTx.
+func (t tx) PastDue(ctx context.Context, from, to time.Time, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, pastDueSQL, from, to, after, limit)
 }
 
 // NoteDue implements coursework.SweepTx.
