@@ -360,3 +360,19 @@ func TestHistoryOnlyGrows(t *testing.T) {
 		require.True(t, pg.Violates(err, "grade_history_only_grows"), sql)
 	}
 }
+
+// A comment has nothing to stand at where nothing was handed in: the row is refused
+// as a whole, and no grade is written behind the answer's back.
+func TestARefusedRowWritesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.published(nil)
+	p, q := w.student.UserID, w.learner().UserID
+	var done httpapi.BulkResults
+	w.as(w.teacher).POST(path("assignments", a.ID, "grades", "bulk"), body{"mode": "each", "grades": []body{
+		{"user_id": p, "score": 5, "comment": "Well done."}, {"user_id": q, "score": 7},
+	}}).Expect(200).JSON(&done)
+	require.Equal(t, []string{"refused", "graded"}, []string{done.Results[0].Status, done.Results[1].Status})
+	g, _ := w.gradeOf(w.teacher, a, p)
+	require.Nil(t, g.Score)
+}
