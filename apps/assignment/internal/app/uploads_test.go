@@ -3,6 +3,7 @@ package app
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"io"
 	"net/http/httptest"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/assignment/internal/coursework"
 	"lms/apps/assignment/internal/httpapi"
 	"lms/shared/objects"
 	"lms/shared/work"
@@ -66,6 +68,7 @@ func TestBytesThatAreNotThoseAnnounced(t *testing.T) {
 		require.NoError(t, out.Close())
 		r := w.as(w.student).POST(path("assignments", a.ID, "uploads", up.ID, "complete"), nil).Expect(422)
 		require.Equal(t, code, r.Problem().Errors[0].Code)
+		w.work()
 		_, err = w.objects.Stat(t.Context(), key)
 		require.Error(t, err, "it is deleted")
 	}
@@ -137,6 +140,7 @@ func TestFilesThatNobodyHandsInAreDeleted(t *testing.T) {
 	w.as(w.student).POST(path("assignments", a.ID, "submissions"), body{"file_ids": []uuid.UUID{kept}}).Expect(201)
 	w.clock.Advance(24*time.Hour + time.Second)
 	require.NoError(t, w.service.SweepFiles(t.Context()))
+	w.work()
 	var left []uuid.UUID
 	w.scan(&left, `select array_agg(id) from submission_files`)
 	require.Equal(t, []uuid.UUID{kept}, left)
@@ -196,4 +200,31 @@ func TestArchives(t *testing.T) {
 		require.NotContains(t, name, w.student.UserID.String()[24:])
 		require.True(t, strings.HasSuffix(name, "/attempt-1/file-1.txt"), name)
 	}
+}
+
+// handingIn hands something in right before bytes are deleted.
+type handingIn struct {
+	coursework.Files
+	do func()
+}
+
+func (h handingIn) Delete(ctx context.Context, key string) error {
+	h.do()
+	return h.Files.Delete(ctx, key)
+}
+
+// A file that was handed in keeps its bytes, whatever a sweep had read before.
+func TestASweepAndAHandInAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.published(nil)
+	file := w.upload(w.student, a, "a.txt", []byte("a"))
+	w.clock.Advance(24*time.Hour + time.Second)
+	w.service.Files = handingIn{w.objects, func() {
+		w.as(w.student).POST(path("assignments", a.ID, "submissions"), body{"file_ids": []uuid.UUID{file}}).Expect(422).Field("file_ids", "unknown_file")
+	}}
+	require.NoError(t, w.service.SweepFiles(t.Context()))
+	w.work()
+	_, err := w.objects.Stat(t.Context(), w.tenant.String()+"/submissions/"+file.String()+"/file")
+	require.Error(t, err)
 }

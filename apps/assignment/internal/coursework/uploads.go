@@ -143,11 +143,23 @@ func (s *Service) refuseFile(ctx context.Context, f File, reason error) error {
 	return reason
 }
 
+// dropFile forgets a file that waits to be handed in, then its bytes: one that was
+// handed in meanwhile stays whole.
 func (s *Service) dropFile(ctx context.Context, f File) error {
-	if err := s.Files.Delete(ctx, f.ObjectKey); err != nil {
+	return s.Store.InTx(ctx, work.Tenant(f.TenantID), func(ctx context.Context, tx Tx) error {
+		f, err := tx.LockFile(ctx, f.ID)
+		if apperr.IsKind(err, apperr.KindNotFound) || err == nil && f.SubmissionID != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteFile(ctx, f.ID); err != nil {
+			return err
+		}
+		_, err = tx.Enqueue(ctx, JobDeleteObjects, Objects{Keys: []string{f.ObjectKey}}, work.JobOptions{TenantID: f.TenantID})
 		return err
-	}
-	return s.Store.InTx(ctx, work.Tenant(f.TenantID), func(ctx context.Context, tx Tx) error { return tx.DeleteFile(ctx, f.ID) })
+	})
 }
 
 // SweepFiles deletes files that nobody handed in in time.
