@@ -3,6 +3,7 @@ package app
 import (
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/assignment/internal/httpapi"
@@ -58,4 +59,14 @@ func TestAssignmentsThatMakeNoSense(t *testing.T) {
 	w.as(w.teacher).POST(path("courses", w.course, "assignments"), `{"title":"x","points":1e2}`).Expect(422).Field("points", "decimals")
 	w.as(w.teacher).POST(path("courses", w.course, "assignments"), `{"title":"x","points":1.005}`).Expect(422).Field("points", "decimals")
 	w.as(w.teacher).POST(path("courses", w.course, "assignments"), `{"title":"x","points":NaN}`).Expect(400)
+}
+
+func TestAGradingSchemeOfAnotherPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := path("courses", w.course, "assignments")
+	w.as(w.teacher).POST(at, body{"title": "Essay", "grading_type": "letter", "scheme_id": uuid.New()}).Expect(422).Field("scheme_id", "unknown_scheme")
+	var own httpapi.GradingScheme
+	w.as(w.teacher).POST("/api/v1/grading-schemes", body{"course_id": w.course, "name": "Own", "grades": []body{{"name": "Good", "from": 50}, {"name": "Bad", "from": 0}}}).Expect(201).JSON(&own)
+	w.as(w.teacher).POST(at, body{"title": "Essay", "grading_type": "letter", "scheme_id": own.ID}).Expect(201)
 }

@@ -64,6 +64,11 @@ func (s *Service) settleIn(ctx context.Context, tx Tx, a *Assignment, before Ass
 	if err := s.settle(&a.AssignmentFields); err != nil {
 		return err
 	}
+	if a.SchemeID != nil && !equal(before.SchemeID, a.SchemeID) {
+		if err := s.usable(ctx, tx, Grading{CourseID: a.CourseID, OrgUnitID: a.OrgUnitID}, *a.SchemeID); err != nil {
+			return err
+		}
+	}
 	if a.RubricID == nil {
 		a.RubricRevision = nil
 		return nil
