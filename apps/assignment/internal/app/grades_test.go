@@ -376,3 +376,18 @@ func TestARefusedRowWritesNothing(t *testing.T) {
 	g, _ := w.gradeOf(w.teacher, a, p)
 	require.Nil(t, g.Score)
 }
+
+// What a score is worth follows the possible points (rule 3).
+func TestOtherPointsAreReportedWithEveryPostedScore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.published(body{"points": 20})
+	w.grade(a, w.student.UserID, body{"score": 10})
+	require.EqualValues(t, 20_00, *w.report(w.student.UserID).Grade.Possible)
+	tag := w.as(w.teacher).GET(path("assignments", a.ID)).Expect(200).ETag()
+	w.as(w.teacher).With("If-Match", tag).PATCH(path("assignments", a.ID), body{"points": 40}).Expect(200)
+	w.work()
+	report := w.report(w.student.UserID)
+	require.EqualValues(t, 40_00, *report.Grade.Possible)
+	require.EqualValues(t, 10_00, *report.Grade.Score)
+}

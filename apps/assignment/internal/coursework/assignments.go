@@ -214,7 +214,9 @@ func (s *Service) UpdateAssignment(ctx context.Context, actor authz.Principal, i
 			return Assignment{}, err
 		}
 		if judged(changes) {
-			if err := s.judgeLater(ctx, tx, a, CauseDates); err != nil {
+			_, points := changes["points"]
+			_, kind := changes["grading_type"]
+			if err := s.judgeLater(ctx, tx, a, Judging{Cause: CauseDates, Report: points || kind}); err != nil {
 				return Assignment{}, err
 			}
 		}

@@ -149,5 +149,5 @@ func (s *Service) overrideChanged(ctx context.Context, tx Tx, a Assignment, o Ov
 	if err := tx.Audit(ctx, a.audit(action, map[string]work.Change{"subject": {To: o.SubjectID}, "due_at": {To: o.DueAt}, "cutoff_at": {To: o.CutoffAt}})); err != nil {
 		return err
 	}
-	return s.judgeLater(ctx, tx, a, CauseOverride)
+	return s.judgeLater(ctx, tx, a, Judging{Cause: CauseOverride})
 }

@@ -116,6 +116,13 @@ func (s *Service) judgeQuiz(ctx context.Context, c QuizColumn, after uuid.UUID, 
 		var last uuid.UUID
 		var n int
 		err := s.Store.InTx(ctx, work.Tenant(c.TenantID), func(ctx context.Context, tx Tx) error {
+			// What content says of the quiz now: of two jobs at once neither judges by what
+			// was before.
+			now, err := tx.LockQuizColumn(ctx, c.QuizID)
+			if err != nil || now == nil {
+				return err
+			}
+			c := *now
 			rules, err := tx.ShareGrading(ctx, c.grading())
 			if err != nil {
 				return err

@@ -16,6 +16,9 @@ const JobJudge = "judge-assignment"
 type Judging struct {
 	AssignmentID uuid.UUID `json:"assignment_id"`
 	Cause        string    `json:"cause"`
+	// Report tells enrollment of every posted score anew: what is possible, or how
+	// it is graded, has changed, and with it what the score is worth (rule 3).
+	Report bool `json:"report,omitempty"`
 }
 
 // judgeBatch is how many grades are judged in one transaction.
@@ -23,8 +26,9 @@ const judgeBatch = 100
 
 // judgeLater judges again in the background. It has no key: a job that runs has
 // perhaps read what was before the change.
-func (s *Service) judgeLater(ctx context.Context, tx Tx, a Assignment, cause string) error {
-	_, err := tx.Enqueue(ctx, JobJudge, Judging{AssignmentID: a.ID, Cause: cause}, work.JobOptions{TenantID: a.TenantID})
+func (s *Service) judgeLater(ctx context.Context, tx Tx, a Assignment, in Judging) error {
+	in.AssignmentID = a.ID
+	_, err := tx.Enqueue(ctx, JobJudge, in, work.JobOptions{TenantID: a.TenantID})
 	return err
 }
 
@@ -46,7 +50,7 @@ func (s *Service) JudgeAll(ctx context.Context, in Judging, after uuid.UUID, not
 		if err != nil || len(users) == 0 {
 			return err
 		}
-		if err := s.judgeSome(ctx, a, ext, users, in.Cause); err != nil {
+		if err := s.judgeSome(ctx, a, ext, users, in); err != nil {
 			return err
 		}
 		after = users[len(users)-1]
@@ -56,9 +60,17 @@ func (s *Service) JudgeAll(ctx context.Context, in Judging, after uuid.UUID, not
 	}
 }
 
-// judgeSome judges the grades of some people and writes those that differ.
-func (s *Service) judgeSome(ctx context.Context, a Assignment, ext extensions, users []uuid.UUID, cause string) error {
+// judgeSome judges the grades of some people and writes those that differ. The
+// assignment is read again: of two jobs at once neither judges by what was before.
+func (s *Service) judgeSome(ctx context.Context, a Assignment, ext extensions, users []uuid.UUID, in Judging) error {
 	return s.Store.InTx(ctx, work.Tenant(a.TenantID), func(ctx context.Context, tx Tx) error {
+		a, err := tx.ShareAssignment(ctx, a.ID)
+		if apperr.IsKind(err, apperr.KindNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 		rows, err := tx.LockGrades(ctx, a.ID, users)
 		if err != nil {
 			return err
@@ -75,11 +87,15 @@ func (s *Service) judgeSome(ctx context.Context, a Assignment, ext extensions, u
 			}
 			g := before
 			judge(a, &g, ext.dates(a, user).DueAt, rules, s.Now())
-			if same(before, g) {
-				continue
+			if !same(before, g) {
+				if _, err := s.saveGrade(ctx, tx, a, &before, g, saving{cause: in.Cause, later: &later}); err != nil {
+					return err
+				}
 			}
-			if _, err := s.saveGrade(ctx, tx, a, &before, g, saving{cause: cause, later: &later}); err != nil {
-				return err
+			if in.Report && gradeSection(a, g).Score != nil {
+				if _, err := s.report(ctx, tx, a, g); err != nil {
+					return err
+				}
 			}
 		}
 		return s.counted(ctx, tx, &later)

@@ -125,6 +125,11 @@ func (s *Service) reportProgress(ctx context.Context, tx Tx, a Assignment, old, 
 		sameTime(was.GradedAt, is.GradedAt) && sameTime(was.ExcusedAt, is.ExcusedAt) {
 		return nil, nil
 	}
+	return s.report(ctx, tx, a, g)
+}
+
+func (s *Service) report(ctx context.Context, tx Tx, a Assignment, g Grade) ([]uuid.UUID, error) {
+	is := gradeSection(a, g)
 	id, err := tx.Call(ctx, work.Call{
 		To: "enrollment", Name: internalapi.CallProgressReport, Key: g.UserID.String() + "/" + a.ID.String(), TenantID: a.TenantID,
 		Body: internalapi.ProgressReport{
