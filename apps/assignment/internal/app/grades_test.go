@@ -377,6 +377,16 @@ func TestARefusedRowWritesNothing(t *testing.T) {
 	require.Nil(t, g.Score)
 }
 
+func TestNobodyIsNotEverybody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.published(body{"posting": "manual"})
+	w.grade(a, w.student.UserID, body{"score": 5})
+	w.as(w.teacher).POST(path("assignments", a.ID, "grades", "post"), body{"user_ids": []uuid.UUID{}}).Expect(422).Field("user_ids", "required")
+	g, _ := w.gradeOf(w.student, a, w.student.UserID)
+	require.Nil(t, g.Score)
+}
+
 // What a score is worth follows the possible points (rule 3).
 func TestOtherPointsAreReportedWithEveryPostedScore(t *testing.T) {
 	t.Parallel()

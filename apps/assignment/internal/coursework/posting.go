@@ -35,6 +35,9 @@ func (s *Service) setPosted(ctx context.Context, actor authz.Principal, id uuid.
 	if err != nil {
 		return Posted{}, err
 	}
+	if who != nil && len(who) == 0 { // nobody is not everybody
+		return Posted{}, apperr.Invalid(apperr.Field{Path: "user_ids", Code: "required", Message: "Name somebody, or leave it out for everybody."})
+	}
 	var named []uuid.UUID
 	if len(who) > 0 {
 		if named, err = s.usersOf(ctx, a, who); err != nil {
