@@ -283,3 +283,32 @@ func TestTheSweepLeavesStrangersAlone(t *testing.T) {
 	w.scan(&kept, `select coalesce(array_agg(user_id), '{}') from grades`)
 	require.Equal(t, []uuid.UUID{w.student.UserID}, kept)
 }
+
+// An export is the learner's own: what is not posted is not in it (rule 25).
+func TestAnExportHidesWhatIsNotPosted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.published(body{"posting": "manual"})
+	w.submit(w.student, a)
+	w.grade(a, w.student.UserID, body{"score": 13.37, "note": "SECRET"})
+	c := w.quiz(nil)
+	w.scored(c, w.student.UserID, 7_77, func(q *internalapi.QuizScore) { q.Posted = false })
+	export := func() (all string) {
+		for _, section := range call[internalapi.ExportPersonReply](w, internalapi.CallExportPerson, "user", w.student.UserID.String(),
+			internalapi.ExportPerson{UserID: w.student.UserID, TenantID: w.tenant}).Sections {
+			all += string(section)
+		}
+		return all
+	}
+	before := export()
+	require.Contains(t, before, "submitted_at")
+	for _, secret := range []string{"13.37", "SECRET", "7.77"} {
+		require.NotContains(t, before, secret)
+	}
+	w.as(w.teacher).POST(path("assignments", a.ID, "grades", "post"), nil).Expect(200)
+	w.scored(c, w.student.UserID, 7_77, nil)
+	after := export()
+	for _, shown := range []string{"13.37", "SECRET", "7.77"} {
+		require.Contains(t, after, shown)
+	}
+}

@@ -12,7 +12,7 @@ import (
 	"lms/shared/work"
 )
 
-// JobDeleteObjects deletes files of somebody who was erased.
+// JobDeleteObjects deletes files that were forgotten, or whose owner was erased.
 const JobDeleteObjects = "delete-objects"
 
 // Objects is the input of JobDeleteObjects.
@@ -121,8 +121,9 @@ func (s *Service) DeleteObjects(ctx context.Context, in Objects) error {
 	return nil
 }
 
-// ExportPerson is everything that is kept of a person, by section: what is hidden
-// from learners is theirs to have, too, since it is about them.
+// ExportPerson is everything that is kept of a person, by section, but what graders
+// have not posted: an export is the learner's, and shows no more than the API (rule
+// 25).
 func (s *Service) ExportPerson(ctx context.Context, tx Tx, user uuid.UUID) (map[string]json.RawMessage, error) {
 	out, err := tx.PersonalData(ctx, user)
 	if err != nil {

@@ -31,9 +31,11 @@ select coalesce(json_agg(x), '[]')::text from (
   from course_totals where user_id = $1) x`
 	exportScoresSQL = `
 select coalesce(json_agg(x), '[]')::text from (
-  select q.course_id, q.quiz_id, c.title, c.points / 100.0 as possible, q.score / 100.0 as score, q.deduction / 100.0 as deduction,
-    q.counted / 100.0 as counts, q.excused_at, q.submitted_at, q.due_at
-  from quiz_scores q join quiz_columns c on c.quiz_id = q.quiz_id where q.user_id = $1) x`
+  select q.course_id, q.quiz_id, c.title, c.points / 100.0 as possible, p.score / 100.0 as score, p.deduction / 100.0 as deduction,
+    p.counted / 100.0 as counts, p.excused_at, q.submitted_at, q.due_at
+  from quiz_scores q join quiz_columns c on c.quiz_id = q.quiz_id
+  left join quiz_scores p on p.id = q.id and (p.posted or p.missing_score is not null)
+  where q.user_id = $1) x`
 )
 
 // EraseGradebook implements coursework.GradebookTx.

@@ -127,13 +127,18 @@ select coalesce(json_agg(x order by x.submitted_at), '[]')::text from (
   from submissions s join assignments a on a.id = s.assignment_id where s.member_ids @> array[$1::uuid]) x`
 	exportGradesSQL = `
 select coalesce(json_agg(x), '[]')::text from (
-  select g.course_id, g.assignment_id, a.title, a.points / 100.0 as possible, g.entered_grade, g.entered_score / 100.0 as entered_score,
-    g.deduction / 100.0 as deduction, g.score / 100.0 as score, g.status, g.excused_at, g.seconds_late, g.graded_at, g.posted_at,
-    (select r.ratings from assessments r where r.grade_id = g.id) as rubric
-  from grades g join assignments a on a.id = g.assignment_id where g.user_id = $1) x`
+  select g.course_id, g.assignment_id, a.title, a.points / 100.0 as possible, p.entered_grade, p.entered_score / 100.0 as entered_score,
+    p.deduction / 100.0 as deduction, p.score / 100.0 as score, p.status, p.excused_at, g.seconds_late, p.graded_at, p.posted_at,
+    (select r.ratings from assessments r where r.grade_id = p.id) as rubric
+  from grades g join assignments a on a.id = g.assignment_id left join grades p on p.id = g.id and p.posted_at is not null
+  where g.user_id = $1) x`
 	exportHistorySQL = `
 select coalesce(json_agg(x order by x.at), '[]')::text from (
-  select assignment_id, at, cause, note, after from grade_history where user_id = $1) x`
+  select h.assignment_id, h.at, h.cause, case when g.posted_at is null then '' else h.note end as note,
+    case when g.posted_at is null then h.after - '{entered_grade,entered_score,status,status_seconds,excused_at,graded_at,deduction,missing_score,score,posted_at,hidden,individual,ratings}'::text[]
+      else h.after end as after
+  from grade_history h join grades g on g.id = h.grade_id
+  where h.user_id = $1 and (g.posted_at is not null or h.cause in ('submitted', 'withdrawn'))) x`
 	exportCommentsSQL = `
 select coalesce(json_agg(x order by x.created_at), '[]')::text from (
   select submission_id, body, by_staff, created_at from submission_comments where author_id = $1) x`
