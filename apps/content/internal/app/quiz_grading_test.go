@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/content/internal/httpapi"
+	"lms/shared/authz"
 	contract "lms/shared/contracts/events"
 	"lms/shared/contracts/internalapi"
 )
@@ -302,4 +303,61 @@ func TestWhatIsStoredIsRecomputed(t *testing.T) {
 	require.Len(t, check(true), 2)
 	require.Empty(t, check(false))
 	require.Equal(t, "2", hundredths(t, c.grade(e, c.ada).Score))
+}
+
+// Lateness is judged by assignment: it is told of every due time that moves, of who
+// has handed in, and of who has not begun (rules 18, 21).
+func TestADueTimeThatMovesIsToldToAssignment(t *testing.T) {
+	t.Parallel()
+	c := newClassroom(t)
+	due := c.clock.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	e, questions := c.ready(body{"due_at": due})
+	told := func(p authz.Principal) *internalapi.QuizScore {
+		var out *internalapi.QuizScore
+		for _, s := range said[internalapi.QuizScore](c.world, internalapi.CallQuizScore) {
+			if s.UserID == p.UserID {
+				out = &s
+			}
+		}
+		return out
+	}
+	c.clock.Advance(2 * time.Hour)
+	c.take(c.ada, e, questions, 3)
+	require.Equal(t, due, told(c.ada).DueAt.UTC())
+	require.Nil(t, told(c.bob))
+
+	extended := due.Add(3 * time.Hour)
+	for _, p := range []authz.Principal{c.ada, c.bob} {
+		c.as(c.instructor).PUT(e.path("/overrides/"+p.UserID.String()), body{"due_at": extended}).Expect(http.StatusCreated)
+		require.Equal(t, extended, told(p).DueAt.UTC())
+	}
+	require.EqualValues(t, 300, *told(c.ada).Score)
+	c.as(c.instructor).DELETE(e.path("/overrides/" + c.bob.UserID.String())).Expect(http.StatusNoContent)
+	require.Equal(t, due, told(c.bob).DueAt.UTC())
+
+	later := due.Add(5 * time.Hour)
+	c.as(c.instructor).With("If-Match", e.tag).PATCH(e.path(""), body{"due_at": later}).Expect(http.StatusOK)
+	c.works()
+	for _, p := range []authz.Principal{c.ada, c.bob} {
+		require.Equal(t, later, told(p).DueAt.UTC())
+	}
+}
+
+// Whoever was let in again keeps the time that they were given, whatever else is
+// changed of the quiz.
+func TestAReopenedAttemptKeepsItsEnd(t *testing.T) {
+	t.Parallel()
+	c := newClassroom(t)
+	e, questions := c.ready(body{"time_limit_seconds": 600})
+	a := c.take(c.ada, e, questions, 3)
+	c.clock.Advance(time.Hour)
+	end := c.clock.Now().Add(20 * time.Minute).UTC().Truncate(time.Microsecond)
+	c.as(c.instructor).POST(attempt(a, "/reopen"), body{"ends_at": end}).Expect(http.StatusOK)
+	c.as(c.instructor).With("If-Match", e.tag).PATCH(e.path(""), body{"title": "Another title"}).Expect(http.StatusOK)
+	c.as(c.instructor).PUT(e.path("/overrides/"+c.ada.UserID.String()), body{"extra_attempts": 1}).Expect(http.StatusCreated)
+	c.sweep()
+	var shown httpapi.Attempt
+	c.as(c.ada).GET(attempt(a, "")).Expect(http.StatusOK).JSON(&shown)
+	require.Equal(t, "in_progress", shown.State)
+	require.Equal(t, end, shown.EndsAt.UTC())
 }

@@ -200,7 +200,7 @@ func (s *Service) Rejudge(ctx context.Context, quiz, after uuid.UUID, report fun
 			return err
 		}
 		for _, r := range rows {
-			if err := s.judgeAlone(ctx, r.QuizID, r.UserID); err != nil {
+			if err := s.judgeAlone(ctx, r.QuizID, r.UserID, s.judgeDue); err != nil {
 				return err
 			}
 			key.UserID = r.UserID
@@ -211,14 +211,13 @@ func (s *Service) Rejudge(ctx context.Context, quiz, after uuid.UUID, report fun
 	}
 }
 
-func (s *Service) judgeAlone(ctx context.Context, quiz, user uuid.UUID) error {
+func (s *Service) judgeAlone(ctx context.Context, quiz, user uuid.UUID, judge func(context.Context, Tx, Quiz, uuid.UUID) error) error {
 	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 		q, err := tx.ShareQuiz(ctx, quiz)
 		if err != nil {
 			return err
 		}
-		_, err = s.judge(ctx, tx, q, user)
-		return err
+		return judge(ctx, tx, q, user)
 	})
 }
 
@@ -258,7 +257,11 @@ func (s *Service) postDue(ctx context.Context) error {
 			return err
 		}
 		for _, r := range rows {
-			if err := s.judgeAlone(ctx, r.QuizID, r.UserID); err != nil {
+			err := s.judgeAlone(ctx, r.QuizID, r.UserID, func(ctx context.Context, tx Tx, q Quiz, user uuid.UUID) error {
+				_, err := s.judge(ctx, tx, q, user)
+				return err
+			})
+			if err != nil {
 				return err
 			}
 		}

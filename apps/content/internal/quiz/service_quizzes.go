@@ -204,7 +204,7 @@ func (s *Service) UpdateQuiz(ctx context.Context, actor authz.Principal, id uuid
 		if err != nil {
 			return Quiz{}, err
 		}
-		if err := s.moveEnds(ctx, tx, q, nil); err != nil {
+		if err := s.moveEnds(ctx, tx, q, before.For, nil); err != nil {
 			return Quiz{}, err
 		}
 		if q.Keep == before.Keep && q.ScoresPolicy() == before.ScoresPolicy() && sameTime(q.Due, before.Due) {
@@ -215,8 +215,9 @@ func (s *Service) UpdateQuiz(ctx context.Context, actor authz.Principal, id uuid
 	})
 }
 
-// moveEnds gives running attempts the end that holds now.
-func (s *Service) moveEnds(ctx context.Context, tx Tx, q Quiz, user *uuid.UUID) error {
+// moveEnds gives running attempts the end that holds now. One whose end is not what
+// the terms before (was) made it was reopened, and keeps the end that it got then.
+func (s *Service) moveEnds(ctx context.Context, tx Tx, q Quiz, was func(*Override) Terms, user *uuid.UUID) error {
 	running, err := tx.RunningOf(ctx, q.ID, user)
 	if err != nil || len(running) == 0 {
 		return err
@@ -231,11 +232,12 @@ func (s *Service) moveEnds(ctx context.Context, tx Tx, q Quiz, user *uuid.UUID) 
 	}
 	ends := map[uuid.UUID]*time.Time{}
 	for _, a := range running {
-		t := q.For(nil)
+		var own *Override
 		if o, ok := overrides[a.UserID]; ok {
-			t = q.For(&o)
+			own = &o
 		}
-		if end := endOf(a, t); !sameTime(end, a.EndsAt) {
+		end := endOf(a, q.For(own))
+		if sameTime(a.EndsAt, endOf(a, was(own))) && !sameTime(end, a.EndsAt) {
 			ends[a.ID] = end
 		}
 	}

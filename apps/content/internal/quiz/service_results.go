@@ -31,6 +31,28 @@ func (s *Service) judge(ctx context.Context, tx Tx, q Quiz, user uuid.UUID) (jud
 	return s.rejudge(ctx, tx, q, r, r)
 }
 
+// judgeDue is judge where the person's due time may have moved, of which nothing is
+// stored: assignment is told of it in any case, since lateness counts from it, and
+// whether work is missing (rules 18, 21).
+func (s *Service) judgeDue(ctx context.Context, tx Tx, q Quiz, user uuid.UUID) error {
+	j, err := s.judge(ctx, tx, q, user)
+	if err != nil || j.call != uuid.Nil {
+		return err // told already
+	}
+	o, err := tx.Override(ctx, q.ID, user)
+	if err != nil {
+		return err
+	}
+	return s.tellScore(ctx, tx, q, score(j.result, q, q.For(o)))
+}
+
+func (s *Service) tellScore(ctx context.Context, tx Tx, q Quiz, is internalapi.QuizScore) error {
+	_, err := tx.Call(ctx, work.Call{
+		To: "assignment", Name: internalapi.CallQuizScore, Key: is.UserID.String() + "/" + q.ID.String(), TenantID: q.TenantID, Body: is,
+	})
+	return err
+}
+
 // rejudge is judge for a row that is locked; before is what was told of it.
 func (s *Service) rejudge(ctx context.Context, tx Tx, q Quiz, before, r Result) (judged, error) {
 	o, err := tx.Override(ctx, q.ID, r.UserID)
@@ -54,10 +76,7 @@ func (s *Service) rejudge(ctx context.Context, tx Tx, q Quiz, before, r Result) 
 	if sameJSON(was, is) {
 		return judged{result: r}, nil
 	}
-	_, err = tx.Call(ctx, work.Call{
-		To: "assignment", Name: internalapi.CallQuizScore, Key: r.UserID.String() + "/" + q.ID.String(), TenantID: q.TenantID, Body: is,
-	})
-	if err != nil {
+	if err := s.tellScore(ctx, tx, q, is); err != nil {
 		return judged{}, err
 	}
 	call, err := tx.Call(ctx, work.Call{

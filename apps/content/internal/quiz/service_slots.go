@@ -305,7 +305,7 @@ func (s *Service) PutOverride(ctx context.Context, actor authz.Principal, o Over
 		if err := tx.PutOverride(ctx, o); err != nil {
 			return put{}, err
 		}
-		return put{o, old == nil}, s.overridden(ctx, tx, q, o.UserID, "quiz.override_put", map[string]work.Change{"override": {From: old, To: o}})
+		return put{o, old == nil}, s.overridden(ctx, tx, q, o.UserID, old, "quiz.override_put", map[string]work.Change{"override": {From: old, To: o}})
 	})
 	return out.Override, out.Created, err
 }
@@ -323,26 +323,32 @@ func (s *Service) DeleteOverride(ctx context.Context, actor authz.Principal, qui
 		if err := tx.DeleteOverride(ctx, quiz, user); err != nil {
 			return struct{}{}, err
 		}
-		return struct{}{}, s.overridden(ctx, tx, q, user, "quiz.override_delete", map[string]work.Change{"override": {From: old}})
+		return struct{}{}, s.overridden(ctx, tx, q, user, old, "quiz.override_delete", map[string]work.Change{"override": {From: old}})
 	})
 	return err
 }
 
-// overridden applies an override that changed to what the person has already.
-func (s *Service) overridden(ctx context.Context, tx Tx, q Quiz, user uuid.UUID, action string, changes map[string]work.Change) error {
-	if err := s.moveEnds(ctx, tx, q, &user); err != nil {
+// overridden applies an override that changed to what the person has already; old
+// is the one before, nil for none.
+func (s *Service) overridden(ctx context.Context, tx Tx, q Quiz, user uuid.UUID, old *Override, action string, changes map[string]work.Change) error {
+	was := func(*Override) Terms { return q.For(old) }
+	if err := s.moveEnds(ctx, tx, q, was, &user); err != nil {
 		return err
 	}
 	changes["user_id"] = work.Change{To: user}
 	if err := tx.Audit(ctx, q.audit(action, changes)); err != nil {
 		return err
 	}
-	// The due time may have moved, and with it what the person may see.
-	if r, err := tx.Result(ctx, q.ID, user); err != nil || r == nil {
+	// The due time may have moved, and with it what the person may see, and what is
+	// late or missing: also of who has not begun.
+	o, err := tx.Override(ctx, q.ID, user)
+	if err != nil {
 		return err
 	}
-	_, err := s.judge(ctx, tx, q, user)
-	return err
+	if r, err := tx.Result(ctx, q.ID, user); err != nil || r == nil && sameTime(q.For(old).Due, q.For(o).Due) {
+		return err
+	}
+	return s.judgeDue(ctx, tx, q, user)
 }
 
 // tellDueSoon is part of the sweep: quizzes that are due within NoticeBefore are
