@@ -361,3 +361,13 @@ func TestAReopenedAttemptKeepsItsEnd(t *testing.T) {
 	require.Equal(t, "in_progress", shown.State)
 	require.Equal(t, end, shown.EndsAt.UTC())
 }
+
+// A regrade that runs may have passed attempts before the slots were changed again.
+func TestEachRegradeIsAJobOfItsOwn(t *testing.T) {
+	t.Parallel()
+	c := newClassroom(t)
+	e, _ := c.ready(nil)
+	first := c.as(c.instructor).POST(e.path("/regrade"), nil).Expect(http.StatusAccepted).Header.Get("Location")
+	second := c.as(c.instructor).POST(e.path("/regrade"), nil).Expect(http.StatusAccepted).Header.Get("Location")
+	require.NotEqual(t, first, second)
+}

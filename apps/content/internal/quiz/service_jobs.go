@@ -24,7 +24,8 @@ type QuizJob struct{ QuizID uuid.UUID }
 
 // StartRegrade makes the job that marks every finished attempt anew, by the slots
 // as they are: the pinned version and the points of each, and the newest version of
-// what was drawn. Grades given by hand stay.
+// what was drawn. Grades given by hand stay. It has no key: a job that runs may have
+// passed attempts before what it marks by was changed.
 func (s *Service) StartRegrade(ctx context.Context, actor authz.Principal, quiz uuid.UUID) (work.Job, error) {
 	q, st, err := s.find(ctx, actor, quiz, true)
 	if err != nil {
@@ -34,7 +35,7 @@ func (s *Service) StartRegrade(ctx context.Context, actor authz.Principal, quiz 
 		return work.Job{}, forbidden(authz.GradeEdit)
 	}
 	return inTx(ctx, s, work.Tenant(q.TenantID), func(ctx context.Context, tx Tx) (work.Job, error) {
-		j, err := tx.Enqueue(ctx, JobRegrade, QuizJob{quiz}, work.JobOptions{TenantID: q.TenantID, Key: quiz.String()})
+		j, err := tx.Enqueue(ctx, JobRegrade, QuizJob{quiz}, work.JobOptions{TenantID: q.TenantID})
 		if err != nil {
 			return work.Job{}, err
 		}
