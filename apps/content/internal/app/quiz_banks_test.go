@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 
@@ -8,8 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/content/internal/httpapi"
+	"lms/shared/apperr"
 	contract "lms/shared/contracts/events"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/outbox"
 	"lms/shared/testkit"
 )
 
@@ -227,4 +230,19 @@ func TestPeopleAreMergedForgottenAndExported(t *testing.T) {
 	page, err := c.quizzes.service.Recompute(t.Context(), internalapi.RecomputeRequest{})
 	require.NoError(t, err)
 	require.Empty(t, page.Differences, "an erased attempt is not marked again")
+}
+
+// What no answer can carry is said, instead of being sent in vain for ever.
+func TestAnExportThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	c := newClassroom(t)
+	e, text, _ := c.written(nil)
+	a := c.start(c.ada, e)
+	require.NoError(t, c.tamper(`update attempt_questions set answer = jsonb_build_object('text', repeat('x', 4000000)) where attempt_id = $1 and question_id = $2`, a.ID, text.ID))
+	raw, err := json.Marshal(internalapi.ExportPerson{UserID: c.ada.UserID, TenantID: c.tenant})
+	require.NoError(t, err)
+	_, err = c.inbox.ReceiveCall(t.Context(), internalapi.CallExportPerson, "user", outbox.CallEnvelope{
+		CallID: uuid.New(), Source: "user", Key: "k", Seq: 1, TenantID: c.tenant, Time: c.clock.Now(), Data: raw,
+	})
+	require.True(t, apperr.IsKind(err, apperr.KindTooLarge), "%v", err)
 }

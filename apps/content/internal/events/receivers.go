@@ -63,15 +63,23 @@ func (r receivers) exportPerson(ctx context.Context, u *pg.Unit, _ inbox.CallMet
 		}
 	}
 	out := internalapi.ExportPersonReply{Sections: map[string]json.RawMessage{}}
+	size := 0
 	for name, v := range sections {
 		raw, err := json.Marshal(v)
 		if err != nil {
 			return internalapi.ExportPersonReply{}, apperr.Internal(err)
 		}
 		out.Sections[name] = raw
+		size += len(raw)
+	}
+	if size > maxExport {
+		return internalapi.ExportPersonReply{}, apperr.New(apperr.KindTooLarge, "export_too_large", "There is more of the person than one answer can carry.")
 	}
 	return out, nil
 }
+
+// maxExport is what a reply may carry; see internalapi.ExportPersonReply.
+const maxExport = 3 << 20
 
 // Library is the library's Part. Wrap gives the domain's transaction for the
 // receiver's.
