@@ -232,6 +232,27 @@ func TestPeopleAreMergedForgottenAndExported(t *testing.T) {
 	require.Empty(t, page.Differences, "an erased attempt is not marked again")
 }
 
+// Extra time goes with the person; what the other has already stays.
+func TestOverridesOfAMergedPersonGoAlong(t *testing.T) {
+	t.Parallel()
+	c := newClassroom(t)
+	e, _ := c.ready(nil)
+	both, _ := c.ready(nil)
+	for _, x := range []struct {
+		at      exam
+		who     uuid.UUID
+		seconds int
+	}{{e, c.ada.UserID, 300}, {both, c.ada.UserID, 600}, {both, c.bob.UserID, 900}} {
+		c.as(c.instructor).PUT(x.at.path("/overrides/"+x.who.String()), body{"extra_time_seconds": x.seconds}).Expect(http.StatusCreated)
+	}
+	asked[internalapi.Done](c.world, internalapi.CallPersonStatus, 1, internalapi.PersonStatus{UserID: c.ada.UserID, TenantID: c.tenant, Status: internalapi.PersonMerged, MergedInto: &c.bob.UserID})
+	extra := func(of exam) int64 {
+		return value[int64](c.world, `select coalesce(sum(extra_time_seconds), 0)::bigint from quiz_overrides where quiz_id = $1 and user_id = $2`, of.ID, c.bob.UserID)
+	}
+	require.EqualValues(t, 300, extra(e))
+	require.EqualValues(t, 900, extra(both))
+}
+
 // What no answer can carry is said, instead of being sent in vain for ever.
 func TestAnExportThatIsTooLarge(t *testing.T) {
 	t.Parallel()

@@ -31,9 +31,12 @@ where quiz_id = $1 and user_id = $2 and not preview and submitted_at is not null
 	resultsAfterSQL = `
 select ` + resultColumns + ` from quiz_results where ($1::uuid is null or quiz_id = $1) and (quiz_id, user_id) > ($2, $3) order by quiz_id, user_id limit $4`
 
-	attemptsBySQL   = `select ` + attemptColumns + ` from attempts a where a.user_id = $1 order by a.id`
-	resultsBySQL    = `select ` + resultColumns + ` from quiz_results where user_id = $1 order by quiz_id`
-	deleteResultSQL = `delete from quiz_results where quiz_id = $1 and user_id = $2`
+	attemptsBySQL    = `select ` + attemptColumns + ` from attempts a where a.user_id = $1 order by a.id`
+	resultsBySQL     = `select ` + resultColumns + ` from quiz_results where user_id = $1 order by quiz_id`
+	deleteResultSQL  = `delete from quiz_results where quiz_id = $1 and user_id = $2`
+	moveOverridesSQL = `
+update quiz_overrides o set user_id = $2 where o.user_id = $1
+  and not exists (select 1 from quiz_overrides x where x.quiz_id = o.quiz_id and x.user_id = $2)`
 	moveAttemptsSQL = `
 update attempts a set user_id = $3, version = a.version + 1,
   number = a.number + coalesce((select max(b.number) from attempts b where b.quiz_id = $1 and b.user_id = $3 and not b.preview), 0)
@@ -125,6 +128,12 @@ func (t quizTx) AttemptsBy(ctx context.Context, user uuid.UUID) ([]quiz.Attempt,
 // ResultsBy implements quiz.Tx.
 func (t quizTx) ResultsBy(ctx context.Context, user uuid.UUID) ([]quiz.Result, error) {
 	return pg.Many[quiz.Result](ctx, t, resultsBySQL, user)
+}
+
+// MoveOverrides implements quiz.Tx.
+func (t quizTx) MoveOverrides(ctx context.Context, from, to uuid.UUID) error {
+	_, err := pg.Exec(ctx, t, moveOverridesSQL, from, to)
+	return err
 }
 
 // MoveAttempts implements quiz.Tx.

@@ -191,6 +191,9 @@ type PersonTx interface {
 	AttemptsBy(ctx context.Context, user uuid.UUID) ([]Attempt, error)
 	ResultsBy(ctx context.Context, user uuid.UUID) ([]Result, error)
 	OverridesFor(ctx context.Context, user uuid.UUID) ([]Override, error)
+	// MoveOverrides gives a person's overrides to another; where both have one the
+	// other's stays.
+	MoveOverrides(ctx context.Context, from, to uuid.UUID) error
 	// MoveAttempts gives a person's attempts at a quiz to another, numbered after
 	// theirs.
 	MoveAttempts(ctx context.Context, quiz, from, to uuid.UUID) error

@@ -15,6 +15,9 @@ func (s *Service) SetPerson(ctx context.Context, tx Tx, user uuid.UUID, mergedIn
 	if mergedInto == nil {
 		return nil
 	}
+	if err := tx.MoveOverrides(ctx, user, *mergedInto); err != nil {
+		return err
+	}
 	results, err := tx.ResultsBy(ctx, user)
 	if err != nil {
 		return err
