@@ -31,7 +31,6 @@ select ` + questionColumns + questionJoin + ` and q.bank_id = $1 and ($2 = '' or
   and ($4 = '' or $4 = any(q.tags)) and ($5 or (lower(q.title), q.id) > ($6, $7::uuid))
 order by lower(q.title), q.id limit $8`
 	questionVersionColumns  = `question_id, tenant_id, number, definition, created_by, created_at`
-	questionVersionSQL      = `select ` + questionVersionColumns + ` from question_versions where question_id = $1 and number = $2`
 	listQuestionVersionsSQL = `
 select ` + questionVersionColumns + ` from question_versions where question_id = $1 and ($2 or number < $3) order by number desc limit $4`
 	pinnedBySQL = `
@@ -80,11 +79,6 @@ func (t quizTx) LockQuestion(ctx context.Context, id uuid.UUID) (quiz.Question, 
 // Imported implements quiz.Tx.
 func (t quizTx) Imported(ctx context.Context, bank uuid.UUID, externalID string) (quiz.Question, error) {
 	return pg.One[quiz.Question](ctx, t, "question", importedSQL, bank, externalID)
-}
-
-// QuestionVersion implements quiz.Tx.
-func (t quizTx) QuestionVersion(ctx context.Context, id uuid.UUID, number int) (quiz.QuestionVersion, error) {
-	return pg.One[quiz.QuestionVersion](ctx, t, "version", questionVersionSQL, id, number)
 }
 
 // QuestionVersions implements quiz.Tx.

@@ -26,7 +26,6 @@ where quiz_id = $1 and user_id = $2 and version = $18 - 1`
 	finishedSQL = `
 select id, number, score, possible, state = 'submitted' as pending, submitted_at, graded_at from attempts
 where quiz_id = $1 and user_id = $2 and not preview and submitted_at is not null order by number`
-	resultsOfSQL    = `select ` + resultColumns + ` from quiz_results where quiz_id = $1 and user_id = any($2)`
 	dueToPostSQL    = `select ` + resultColumns + ` from quiz_results where posts_at < $1 order by posts_at limit $2`
 	resultsAfterSQL = `
 select ` + resultColumns + ` from quiz_results where ($1::uuid is null or quiz_id = $1) and (quiz_id, user_id) > ($2, $3) order by quiz_id, user_id limit $4`
@@ -95,19 +94,6 @@ func (t quizTx) SaveResult(ctx context.Context, r *quiz.Result) error {
 // Finished implements quiz.Tx.
 func (t quizTx) Finished(ctx context.Context, id, user uuid.UUID) ([]quiz.Scored, error) {
 	return pg.Many[quiz.Scored](ctx, t, finishedSQL, id, user)
-}
-
-// ResultsOf implements quiz.Tx.
-func (t quizTx) ResultsOf(ctx context.Context, id uuid.UUID, users []uuid.UUID) (map[uuid.UUID]quiz.Result, error) {
-	rows, err := pg.Many[quiz.Result](ctx, t, resultsOfSQL, id, users)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[uuid.UUID]quiz.Result, len(rows))
-	for _, r := range rows {
-		out[r.UserID] = r
-	}
-	return out, nil
 }
 
 // DueToPost implements quiz.Tx.

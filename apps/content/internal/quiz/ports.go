@@ -45,7 +45,6 @@ type BankTx interface {
 	// Question reads it with its current version.
 	Question(ctx context.Context, id uuid.UUID) (Question, error)
 	LockQuestion(ctx context.Context, id uuid.UUID) (Question, error)
-	QuestionVersion(ctx context.Context, id uuid.UUID, number int) (QuestionVersion, error)
 	QuestionVersions(ctx context.Context, id uuid.UUID, p page.Request) (page.Page[QuestionVersion], error)
 	ListQuestions(ctx context.Context, f QuestionFilter, p page.Request) (page.Page[Question], error)
 	// Imported finds a question by what an import calls it; NotFound for none.
@@ -176,7 +175,6 @@ type ResultTx interface {
 	SaveResult(ctx context.Context, r *Result) error
 	// Finished are the attempts that Keep looks at.
 	Finished(ctx context.Context, quiz, user uuid.UUID) ([]Scored, error)
-	ResultsOf(ctx context.Context, quiz uuid.UUID, users []uuid.UUID) (map[uuid.UUID]Result, error)
 	// DueToPost are results that became visible by time.
 	DueToPost(ctx context.Context, now time.Time, limit int) ([]Result, error)
 	// ResultsAfter pages through the results of a quiz, or of all (nil).
