@@ -239,14 +239,28 @@ func TestARegradeSaysWhoChanged(t *testing.T) {
 		r.JSON(&out)
 		return out, r.ETag()
 	}
+	needed := func() bool {
+		var q httpapi.Quiz
+		c.as(c.assistant).GET(e.path("")).Expect(http.StatusOK).JSON(&q)
+		return *q.RegradeNeeded
+	}
+	require.False(t, needed())
 	s, tag := slots()
 	two := 2
 	s.Slots[1].QuestionVersion = &two
 	c.as(c.instructor).With("If-Match", tag).PUT(e.path("/slots"), body{"slots": s.Slots[:2]}).Expect(http.StatusConflict).Code("quiz_in_use")
 	c.as(c.instructor).With("If-Match", tag).PUT(e.path("/slots"), body{"slots": s.Slots}).Expect(http.StatusOK)
+	fresh := c.as(c.instructor).GET(e.path("")).Expect(http.StatusOK).ETag()
+	require.True(t, needed(), "finished attempts were marked by the version before")
+	var seen httpapi.Quiz
+	c.as(c.ada).GET(e.path("")).Expect(http.StatusOK).JSON(&seen)
+	require.Nil(t, seen.RegradeNeeded, "it is nothing for learners")
 	job := c.as(c.instructor).POST(e.path("/regrade"), nil).Expect(http.StatusAccepted)
 	require.Contains(t, job.Header.Get("Location"), "/jobs/content/")
 	c.works()
+	require.False(t, needed())
+	c.as(c.instructor).With("If-None-Match", fresh).GET(e.path("")).Expect(http.StatusOK)
+	c.as(c.instructor).With("If-Match", fresh).PATCH(e.path(""), body{"title": "Regraded"}).Expect(http.StatusOK)
 	require.Equal(t, "2", hundredths(t, c.grade(e, c.ada).Score))
 	require.Equal(t, "2", hundredths(t, c.grade(e, c.bob).Score))
 	require.Equal(t, 2, value[int](c.world, `select count(*)::int from job_row where status = 'changed'`))
@@ -257,6 +271,49 @@ func TestARegradeSaysWhoChanged(t *testing.T) {
 	c.as(c.instructor).POST(e.path("/regrade"), nil).Expect(http.StatusAccepted)
 	c.works()
 	require.Equal(t, 2, value[int](c.world, `select count(*)::int from job_row where status = 'changed'`), "nothing changed again")
+}
+
+// TestARegradeIsNeeded is by which changes, and that a regrade settles each.
+func TestARegradeIsNeeded(t *testing.T) {
+	t.Parallel()
+	c := newClassroom(t)
+	b := c.bank()
+	pinned := c.question(b.ID, "pinned", single("Which is pinned?", "pinned", "other"))
+	drawn := c.bank()
+	one := c.question(drawn.ID, "drawn", single("Which is drawn?", "drawn", "other"))
+	e := c.quiz(nil)
+	c.slots(&e, body{"question_id": pinned.ID, "points": 2}, body{"bank_id": drawn.ID, "pick": 1, "points": 3})
+	c.publish(&e)
+	needed := func() bool {
+		var q httpapi.Quiz
+		c.as(c.instructor).GET(e.path("")).Expect(http.StatusOK).JSON(&q)
+		return *q.RegradeNeeded
+	}
+	settled := func() {
+		require.True(t, needed())
+		c.as(c.instructor).POST(e.path("/regrade"), nil).Expect(http.StatusAccepted)
+		c.works()
+		require.False(t, needed())
+	}
+	points := func(first int) {
+		var s httpapi.Slots
+		c.as(c.instructor).GET(e.path("/slots")).Expect(http.StatusOK).JSON(&s)
+		e.tag = c.as(c.instructor).With("If-Match", e.tag).PUT(e.path("/slots"), body{"slots": []body{
+			{"id": s.Slots[0].ID, "question_id": pinned.ID, "question_version": 1, "points": first}, {"id": s.Slots[1].ID, "bank_id": drawn.ID, "pick": 1, "points": 3},
+		}}).Expect(http.StatusOK).ETag()
+	}
+	a := c.start(c.ada, e)
+	points(4)
+	require.False(t, needed(), "an attempt in progress is not marked yet")
+	c.submit(c.ada, a)
+	settled()
+	points(5)
+	settled()
+	d := one.Definition
+	d.Choices[0].Correct, d.Choices[1].Correct = false, true
+	tag := c.as(c.instructor).GET("/api/v1/questions/" + one.ID.String()).Expect(http.StatusOK).ETag()
+	c.as(c.instructor).With("If-Match", tag).PATCH("/api/v1/questions/"+one.ID.String(), body{"definition": d}).Expect(http.StatusOK)
+	settled()
 }
 
 func TestStatistics(t *testing.T) {

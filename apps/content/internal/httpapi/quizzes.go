@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,6 +39,7 @@ type Quiz struct {
 	PublishedAt       *time.Time `json:"published_at,omitempty"`
 	CreatedAt         time.Time  `json:"created_at"`
 	UpdatedAt         time.Time  `json:"updated_at"`
+	RegradeNeeded     *bool      `json:"regrade_needed,omitempty" doc:"Finished attempts were marked by other points or versions of questions than a regrade would take now; only for staff, where one quiz is read"`
 	Mine              *MyTerms   `json:"mine,omitempty" doc:"What holds for me, for learners"`
 }
 
@@ -142,13 +144,25 @@ func (a *QuizAPI) getQuiz(ctx context.Context, in *web.ByID) (*web.Resource[Quiz
 	}
 	out := showQuiz(v.Quiz)
 	if v.Staff {
-		return web.Res(out, v.Version), nil
+		out.RegradeNeeded = &v.RegradeNeeded
+		return &web.Resource[Quiz]{ETag: staffTag(v), Body: out}, nil
 	}
 	out.Mine = &MyTerms{
 		TimeLimitSeconds: inSeconds(v.Terms.Limit), AvailableFrom: v.Terms.From, AvailableUntil: v.Terms.Until, DueAt: v.Terms.Due, CutoffAt: v.Terms.Cutoff,
 		AttemptsUsed: v.Used, AttemptsLeft: v.Left,
 	}
 	return tagged(out), nil
+}
+
+// staffTag is the tag of the quiz's version, spelled otherwise while a regrade is
+// needed: that changes without a new version, so If-None-Match tells the two apart,
+// and If-Match takes both.
+func staffTag(v quiz.View) string {
+	tag := web.ETag(v.Version)
+	if v.RegradeNeeded {
+		tag = strings.Replace(tag, "v", "v0", 1)
+	}
+	return tag
 }
 
 type updateQuizInput struct {

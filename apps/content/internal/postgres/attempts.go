@@ -60,7 +60,19 @@ select exists (select 1 from a) as open, exists (select 1 from q) as stored`
 	runningSQL = `
 select ` + attemptColumns + ` from attempts a where a.quiz_id = $1 and a.user_id = $2 and a.preview = $3 and a.state = 'in_progress' for update`
 	hasAttemptsSQL = `select exists (select 1 from attempts where quiz_id = $1 and not preview)`
-	runningOfSQL   = `
+	// What a regrade gives anew: the points of the slot, the version that it pins, or
+	// the newest of what it drew.
+	regradeNeededSQL = `
+select exists (
+  select 1 from attempts a
+  join attempt_questions k on k.attempt_id = a.id
+  join quiz_slots s on s.id = k.slot_id and s.quiz_id = a.quiz_id
+  left join questions n on s.bank_id = n.bank_id and n.id = k.question_id and n.deleted_at is null
+  where a.quiz_id = $1 and not a.preview and a.state <> 'in_progress' and a.erased_at is null
+    and (k.points <> s.points
+      or s.question_id = k.question_id and s.question_version <> k.question_version
+      or n.current <> k.question_version))`
+	runningOfSQL = `
 select ` + attemptColumns + ` from attempts a
 where a.quiz_id = $1 and a.state = 'in_progress' and ($2::uuid is null or a.user_id = $2) order by a.id for update`
 	setEndsSQL = `
@@ -198,6 +210,11 @@ func (t quizTx) Running(ctx context.Context, id, user uuid.UUID, preview bool) (
 // HasAttempts implements quiz.Tx.
 func (t quizTx) HasAttempts(ctx context.Context, id uuid.UUID) (bool, error) {
 	return pg.Scalar[bool](ctx, t, "quiz", hasAttemptsSQL, id)
+}
+
+// RegradeNeeded implements quiz.Tx.
+func (t quizTx) RegradeNeeded(ctx context.Context, id uuid.UUID) (bool, error) {
+	return pg.Scalar[bool](ctx, t, "quiz", regradeNeededSQL, id)
 }
 
 // RunningOf implements quiz.Tx.

@@ -124,6 +124,9 @@ type AttemptTx interface {
 	Used(ctx context.Context, quiz, user uuid.UUID, preview bool) (int, error)
 	Running(ctx context.Context, quiz, user uuid.UUID, preview bool) (*Attempt, error)
 	HasAttempts(ctx context.Context, quiz uuid.UUID) (bool, error)
+	// RegradeNeeded says whether a finished attempt was marked by other points or
+	// another version than a regrade would take now.
+	RegradeNeeded(ctx context.Context, quiz uuid.UUID) (bool, error)
 	// RunningOf are the attempts of a quiz that are in progress, of one person or
 	// all (nil).
 	RunningOf(ctx context.Context, quiz uuid.UUID, user *uuid.UUID) ([]Attempt, error)

@@ -26,8 +26,8 @@ type View struct {
 	Terms Terms
 	Used  int
 	Left  *int
-	// RegradeNeeded: points or versions of slots differ from what attempts were
-	// marked with.
+	// RegradeNeeded, for staff: finished attempts were marked by other points or
+	// versions than a regrade would take now.
 	RegradeNeeded bool
 }
 
@@ -124,7 +124,8 @@ func (s *Service) Quiz(ctx context.Context, actor authz.Principal, id uuid.UUID)
 	v := View{Quiz: q, Staff: st.staff(), Terms: q.For(nil)}
 	return read(ctx, s, func(ctx context.Context, tx Tx) (View, error) {
 		if v.Staff {
-			return v, nil
+			v.RegradeNeeded, err = tx.RegradeNeeded(ctx, id)
+			return v, err
 		}
 		o, err := tx.Override(ctx, id, actor.UserID)
 		if err != nil {
