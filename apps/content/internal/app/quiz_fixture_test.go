@@ -17,6 +17,7 @@ import (
 	"lms/apps/content/internal/httpapi"
 	"lms/apps/content/internal/postgres"
 	"lms/apps/content/internal/quiz"
+	"lms/apps/content/internal/transfer"
 	"lms/shared/authz"
 	"lms/shared/clock"
 	"lms/shared/contracts/internalapi"
@@ -30,9 +31,9 @@ import (
 type quizFriends struct {
 	mu       sync.Mutex
 	service  *quiz.Service
+	imports  *transfer.Questions
 	verdicts map[[2]uuid.UUID]quiz.Verdict // by person and course
 	locked   map[uuid.UUID]quiz.Verdict    // by quiz: what learners who submit are told instead
-	unplaced map[uuid.UUID]bool            // quizzes that no curriculum shows
 	placed   map[uuid.UUID]int
 	asked    []quiz.Ask
 	settled  bool
@@ -62,7 +63,7 @@ func (f *quizFriends) Placed(_ context.Context, id uuid.UUID) (int, error) {
 
 func (w *world) withQuizzes(source authz.Source) events.Part {
 	f := &quizFriends{
-		verdicts: map[[2]uuid.UUID]quiz.Verdict{}, locked: map[uuid.UUID]quiz.Verdict{}, unplaced: map[uuid.UUID]bool{}, placed: map[uuid.UUID]int{}, settled: true,
+		verdicts: map[[2]uuid.UUID]quiz.Verdict{}, locked: map[uuid.UUID]quiz.Verdict{}, placed: map[uuid.UUID]int{}, settled: true,
 	}
 	f.service = &quiz.Service{
 		Store: postgres.NewQuizStore(w.db), Authz: source, Members: f, Placements: f, HTML: richtext.New().HTML,
@@ -70,8 +71,10 @@ func (w *world) withQuizzes(source authz.Source) events.Part {
 		Settled: func(context.Context, uuid.UUID) bool { return f.settled },
 	}
 	w.quizzes = f
-	(&httpapi.QuizAPI{Service: f.service}).Mount(w.router)
+	(&httpapi.QuizAPI{Service: f.service, Uploads: w.objects}).Mount(w.router)
 	events.QuizJobs(w.jobs, f.service)
+	f.imports = &transfer.Questions{Service: f.service, Objects: w.objects, Folder: w.t.TempDir()}
+	f.imports.Handle(w.jobs)
 	return events.QuizPeople{Service: f.service, Wrap: postgres.NewQuizTx}
 }
 
