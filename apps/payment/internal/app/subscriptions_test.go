@@ -1,6 +1,7 @@
 package app
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,29 @@ func TestASubscriptionRenewsAndIsCancelled(t *testing.T) {
 	w.as(w.student).POST("/api/v1/subscriptions/"+s.ID.String()+"/resume", nil).Expect(409).Code("already_ended")
 	w.as(w.alien).GET("/api/v1/subscriptions/" + s.ID.String()).Expect(404)
 	w.balanced()
+}
+
+// TestThePageSaysWhatBecomesOfTheCard: that it is kept for later, and in 3-D Secure what
+// is confirmed.
+func TestThePageSaysWhatBecomesOfTheCard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.seller()
+	const saved, pay = "The card is saved, and charged whenever", "confirm the payment of 119.00 EUR"
+	shown := func(url string) string {
+		return string(w.client.GET(strings.TrimPrefix(url, "https://lms.test")).Expect(200).Body)
+	}
+	once := w.checkout(w.student, w.plan([]uuid.UUID{w.course(0)}))
+	require.NotContains(t, shown(once.URL), saved)
+	w.press(once.URL, "pay", challenges)
+	require.Contains(t, shown(once.URL), pay)
+	month := w.checkout(w.student, w.plan([]uuid.UUID{w.course(0)}, monthly(1000)))
+	require.Contains(t, shown(month.URL), saved)
+	var page httpapi.SetupPage
+	w.as(w.student).POST("/api/v1/payment-methods", nil).Expect(201).JSON(&page)
+	require.Contains(t, shown(page.URL), saved)
+	w.press(page.URL, "pay", challenges)
+	require.Contains(t, shown(page.URL), "confirm that your card may be saved")
 }
 
 // TestDunning: past due, tried again, and over after the last try; or saved by another

@@ -75,7 +75,7 @@ type shownCard struct {
 type view struct {
 	Title, Description, Amount, Action, Token string
 	State, Declined                           string
-	Setup                                     bool
+	Setup, Saves                              bool // nothing is paid now; the card is kept for later
 	Cards                                     []shownCard
 	SuccessURL, CancelURL                     string
 }
@@ -110,7 +110,7 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, s session, status
 	}
 	v := view{
 		Title: "Payment", Description: s.Description, Amount: money.Format(s.Amount, money.Currency(s.Currency)), Token: token,
-		Action: "/mock-gateway/" + s.ID, State: s.State, Declined: refusals()[s.Declined], Setup: s.Mode == provider.ModeSetup,
+		Action: "/mock-gateway/" + s.ID, State: s.State, Declined: refusals()[s.Declined], Setup: s.Mode == provider.ModeSetup, Saves: s.SaveMethod,
 		SuccessURL: s.SuccessURL, CancelURL: s.CancelURL,
 	}
 	if s.Declined != "" && v.Declined == "" {
