@@ -70,3 +70,29 @@ func TestAGradeDuringTheIssueIsNotLost(t *testing.T) {
 	w.scan(&queued, `select count(*) from job where kind = 'issue-certificate' and state = 'queued'`)
 	require.Equal(t, 1, queued)
 }
+
+// One enrollment that cannot be expired keeps nobody else from what the sweep
+// does, and is still told of.
+func TestTheSweepGoesOnPastWhatFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.course(seats(1))
+	ends := w.clock.Now().Add(time.Hour)
+	var first, lost httpapi.Enrollment
+	w.as(w.teacher).POST(enrollments(c), map[string]any{"user_id": w.student.UserID, "ends_at": ends}).Expect(201).JSON(&first)
+	w.as(w.teacher).POST(enrollments(w.course()), map[string]any{"user_id": w.student.UserID, "ends_at": ends.Add(-time.Minute)}).Expect(201).JSON(&lost)
+	waiting := w.enroll(w.learner(), c)
+	conn, err := w.pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	_, err = conn.Exec(t.Context(), `select set_config('lms.tenant', '*', false)`)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), `update enrollments set course_id = id where id = $1`, lost.ID) // of a course that nobody knows
+	require.NoError(t, err)
+	w.clock.Advance(2 * time.Hour)
+	require.ErrorContains(t, w.service.Sweep(t.Context()), lost.ID.String())
+	require.Equal(t, "expired", w.read(w.student, first.ID).State)
+	var state string
+	w.scan(&state, `select state from enrollments where id = $1`, waiting.ID)
+	require.Equal(t, "active", state)
+}

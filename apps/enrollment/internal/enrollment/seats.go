@@ -2,6 +2,8 @@ package enrollment
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -107,17 +109,18 @@ func (s *Service) Promote(ctx context.Context, course uuid.UUID) (total int, err
 const sweepBatch = 200
 
 // Sweep turns dates into stored facts and promotes (correctness.md, Seats): it
-// runs every minute on one replica. Each enrollment is its own short transaction.
+// runs every minute on one replica. Each enrollment is its own short transaction,
+// and one that fails keeps nobody else waiting: it is told of at the end.
 func (s *Service) Sweep(ctx context.Context) error {
+	var failed []error
 	for _, part := range []func(context.Context) error{s.sweepDue, s.sweepHolds, s.sweepPromotions, s.sweepNotices, s.sweepLearners, s.sweepCurricula} {
-		if err := part(ctx); err != nil {
-			return err
-		}
+		failed = append(failed, part(ctx))
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
-// eachDue runs one over ids until there are none left or nothing moves.
+// eachDue runs one over ids until there are none left or nothing moves. The batch
+// of one that fails is the last: it would be found again.
 func (s *Service) eachDue(ctx context.Context, find func(context.Context, Tx) ([]uuid.UUID, error), one func(context.Context, uuid.UUID) error) error {
 	for {
 		var ids []uuid.UUID
@@ -128,13 +131,14 @@ func (s *Service) eachDue(ctx context.Context, find func(context.Context, Tx) ([
 		if err != nil {
 			return err
 		}
+		var failed []error
 		for _, id := range ids {
 			if err := one(ctx, id); err != nil {
-				return err
+				failed = append(failed, fmt.Errorf("%s: %w", id, err))
 			}
 		}
-		if len(ids) < sweepBatch {
-			return nil
+		if len(failed) > 0 || len(ids) < sweepBatch {
+			return errors.Join(failed...)
 		}
 	}
 }
