@@ -78,6 +78,13 @@ func (s *Service) RequestEmailChange(ctx context.Context, actor authz.Principal,
 		if EmailKey(email) == EmailKey(u.Email) {
 			return apperr.Invalid(apperr.Field{Path: "email", Code: "unchanged", Message: "This is your address already."})
 		}
+		n, err := tx.TokensSince(ctx, TokenEmailChange, email, s.Now().Add(-time.Hour))
+		if err != nil {
+			return err
+		}
+		if n >= linksPerHour {
+			return apperr.New(apperr.KindRateLimited, "too_many_links", "This address was written to several times within the hour.").After(time.Hour)
+		}
 		if err := tx.UseUpTokens(ctx, u.ID, TokenEmailChange, s.Now()); err != nil {
 			return err
 		}
@@ -91,6 +98,10 @@ func (s *Service) RequestEmailChange(ctx context.Context, actor authz.Principal,
 			return err
 		}
 		if _, err := tx.LockUserByEmail(ctx, EmailKey(email)); err == nil {
+			// Counted as the link to a free address is; its text is given to nobody.
+			if _, _, err := s.newToken(ctx, tx, OneTimeToken{TenantID: u.TenantID, UserID: u.ID, Kind: TokenEmailChange, Email: email}); err != nil {
+				return err
+			}
 			return s.mailTo(ctx, tx, User{TenantID: u.TenantID, Locale: u.Locale, TimeZone: u.TimeZone, Name: email}, email, MailAlreadyHere, MailData{Email: email, Link: s.link("/login", "")})
 		} else if !apperr.IsKind(err, apperr.KindNotFound) {
 			return err
