@@ -200,6 +200,9 @@ func (d document) body(r route, have ids) (body any, contentType string) {
 		if media == "text/csv" {
 			return []byte("course_id,user_id\n" + have["courses/{id}"] + "," + have["users/{id}"] + "\n"), media
 		}
+		if media == "text/vtt" {
+			return []byte("WEBVTT\n\n00:01.000 --> 00:02.000\nHello.\n"), media
+		}
 		return []byte("x"), media
 	}
 	return map[string]any{}, "application/json"
@@ -218,6 +221,26 @@ func (r route) rules(have ids) map[string]any {
 		return map[string]any{"course_id": have["courses/{id}"]}
 	case "/api/v1/contents":
 		return map[string]any{"course_id": have["courses/{id}"], "kind": "page", "body": "<p>x</p>"}
+	case "/api/v1/question-banks":
+		return map[string]any{"course_id": have["courses/{id}"]}
+	case "/api/v1/question-banks/{id}/questions":
+		return map[string]any{"definition": essayQuestion()}
+	case "/api/v1/question-banks/{id}/uploads":
+		return map[string]any{"filename": "questions.zip", "size": 10, "sha256": strings.Repeat("0", 64)}
+	case "/api/v1/imports/questions":
+		return map[string]any{"bank_id": have["question-banks/{id}"], "upload_id": have["upload"], "dry_run": true}
+	case "/api/v1/attempts/{id}/grades/{question_id}":
+		return map[string]any{"points": 1}
+	case "/api/v1/plans":
+		return map[string]any{"legal_entity_id": have["legal-entities/{id}"], "prices": []any{map[string]any{"currency": "EUR", "amount": 100}}}
+	case "/api/v1/coupons":
+		return map[string]any{"code": coupon(), "percent": "10"}
+	case "/api/v1/legal-entities":
+		return map[string]any{"country": "DE"}
+	case "/api/v1/tax-rules":
+		return map[string]any{"country": "FR", "components": []any{}}
+	case "/api/v1/org-units/{id}/seat-pools":
+		return map[string]any{"seats": 1}
 	case "/api/v1/org-units": // without a parent it is a new organisation, for the platform's administrators
 		return map[string]any{"parent_id": have["body:org_unit_id"]}
 	}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,11 +18,14 @@ import (
 	"lms/apps/lms/internal/system"
 )
 
-// works makes one of everything that content and assignment have, for the
-// services that run: what a route names by an id has to be there.
+// works makes one of everything that content, assignment, notification and
+// payment have, for the services that run: what a route names by an id has to be
+// there.
 func (s *school) works(t testing.TB, o *organisation, course string) ids {
 	t.Helper()
-	makers := map[string]func(testing.TB, *organisation, string) ids{"content": contents, "assignment": assignments, "notification": notifications}
+	makers := map[string]func(testing.TB, *organisation, string) ids{
+		"content": contents, "assignment": assignments, "notification": notifications, "payment": s.purchases,
+	}
 	out := ids{}
 	for _, name := range serviceNames(t) {
 		if makes, ok := makers[name]; ok {
@@ -45,13 +47,16 @@ func made(t testing.TB, api *system.API, path string, body map[string]any) strin
 func contents(t testing.TB, o *organisation, course string) ids {
 	t.Helper()
 	id := e2e.Film(t, o.Instructor.API, course)
+	place(t, o.Instructor.API, course, "content", id)
 	file := []byte("not yet there")
-	return ids{
+	out := quizzes(t, o, course)
+	maps.Copy(out, ids{
 		"contents/{id}": id, "captions/{lang}": "en",
 		"contents/{id}/uploads/{upload_id}": made(t, o.Instructor.API, "/api/v1/contents/"+id+"/uploads", map[string]any{
 			"filename": "v.mp4", "media_type": "video/mp4", "size": len(file), "sha256": fmt.Sprintf("%x", sha256.Sum256(file)),
 		}),
-	}
+	})
+	return out
 }
 
 func assignments(t testing.TB, o *organisation, course string) ids {
@@ -74,7 +79,7 @@ func assignments(t testing.TB, o *organisation, course string) ids {
 		"grading-schemes/{id}": made(t, teacher, "/api/v1/grading-schemes", map[string]any{"course_id": course, "name": "Two", "grades": []any{
 			map[string]any{"name": "P", "from": 50}, map[string]any{"name": "F", "from": 0},
 		}}),
-		"final-grades/{user_id}": o.Learner.ID, "columns/{column_id}": id,
+		"final-grades/{user_id}": o.Learner.ID,
 		"overrides/{subject_id}": o.Learner.ID, "group-overrides/{subject_id}": o.IDs["groups/{id}"],
 	}
 	for _, p := range []string{"/overrides/" + o.Learner.ID, "/group-overrides/" + o.IDs["groups/{id}"]} {
@@ -122,19 +127,10 @@ func notifications(t testing.TB, o *organisation, course string) ids {
 	t.Helper()
 	endpoint := made(t, o.Admin.API, "/api/v1/webhook-endpoints", map[string]any{"url": hooks})
 	must(t, o.Instructor.API, http.MethodPost, "/api/v1/courses/"+course+"/announcements", map[string]any{"title": "To be told", "body": "<p>x</p>"})
-	first := func(api *system.API, path string) (id string) {
-		await(t, time.Minute, path+" has something", func() bool {
-			for _, one := range list[struct{ ID string }](t, api, path) {
-				id = one.ID
-			}
-			return id != ""
-		})
-		return id
-	}
 	deliveries := "/api/v1/webhook-endpoints/" + endpoint + "/deliveries"
 	return ids{
-		"webhook-endpoints/{id}": endpoint, "deliveries/{delivery}": first(o.Admin.API, deliveries),
-		"notifications/{id}": first(o.Learner.API, "/api/v1/notifications"), "notification-templates/{key}": "enrollment.activated.en",
+		"webhook-endpoints/{id}": endpoint, "deliveries/{delivery}": await1(t, o.Admin.API, deliveries),
+		"notifications/{id}": await1(t, o.Learner.API, "/api/v1/notifications"), "notification-templates/{key}": "enrollment.activated.en",
 	}
 }
 
