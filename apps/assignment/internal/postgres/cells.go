@@ -100,7 +100,7 @@ func integer(b []byte) int64 {
 	if len(b) != 8 {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(b)) //nolint:gosec // two's complement, as PostgreSQL sends it
+	return int64(binary.BigEndian.Uint64(b)) // two's complement, as PostgreSQL sends it
 }
 
 func truth(b []byte) bool { return len(b) == 1 && b[0] == 1 }

@@ -91,7 +91,7 @@ func (w *World) follow(t testing.TB, p Person) <-chan string {
 	req.Header.Set("Authorization", "Bearer "+p.Token)
 	req.Header.Set("Accept", "text/event-stream")
 	req.Header.Set("X-Request-Id", uuid.NewString())
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultClient.Do(req) //nolint:bodyclose // its reader below closes it
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, res.StatusCode)
 	lines := make(chan string, 100)
