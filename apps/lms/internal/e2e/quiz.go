@@ -13,8 +13,8 @@ import (
 	"lms/apps/lms/internal/system"
 )
 
-// sitting is an attempt as far as it is looked at.
-type sitting struct {
+// Sitting is an attempt as far as it is looked at.
+type Sitting struct {
 	ID        string  `json:"id"`
 	State     string  `json:"state"`
 	EndedBy   string  `json:"ended_by"`
@@ -33,8 +33,8 @@ type sitting struct {
 	FinishedAt *time.Time `json:"finished_at"`
 }
 
-// right is the answer to a question of TenQuestions.
-func (s sitting) right(i int) map[string]any {
+// Right is the answer to a question of the quiz.
+func (s Sitting) Right(i int) map[string]any {
 	for _, c := range s.Questions[i].Choices {
 		if c.Text == "right" {
 			return map[string]any{"choice": c.ID}
@@ -43,18 +43,19 @@ func (s sitting) right(i int) map[string]any {
 	return nil
 }
 
-func start(t testing.TB, p Person, quiz string) (s sitting) {
+// StartQuiz starts an attempt.
+func StartQuiz(t testing.TB, p Person, quiz string) (s Sitting) {
 	t.Helper()
 	p.DoKeyed(t, http.MethodPost, "/api/v1/quizzes/"+quiz+"/attempts", map[string]any{}, http.StatusCreated).JSON(t, &s)
 	require.Len(t, s.Questions, 10)
 	return s
 }
 
-func save(p Person, s sitting, i int, seq int64) (system.Answer, error) {
-	return p.Try(http.MethodPut, "/api/v1/attempts/"+s.ID+"/answers/"+s.Questions[i].QuestionID, map[string]any{"seq": seq, "answer": s.right(i)})
+func save(p Person, s Sitting, i int, seq int64) (system.Answer, error) {
+	return p.Try(http.MethodPut, "/api/v1/attempts/"+s.ID+"/answers/"+s.Questions[i].QuestionID, map[string]any{"seq": seq, "answer": s.Right(i)})
 }
 
-func look(t testing.TB, p Person, s sitting) (now sitting) {
+func look(t testing.TB, p Person, s Sitting) (now Sitting) {
 	t.Helper()
 	p.Read(t, "/api/v1/attempts/"+s.ID).JSON(t, &now)
 	return now
@@ -74,7 +75,7 @@ func Quizzed(t testing.TB, w *World) {
 	}
 
 	// Bob answers three and closes the browser.
-	late := start(t, bob, quiz.id)
+	late := StartQuiz(t, bob, quiz.id)
 	require.Equal(t, quizLimit, late.EndsAt.Sub(late.StartedAt))
 	for i := range 3 {
 		ans, err := save(bob, late, i, 1)
@@ -83,13 +84,13 @@ func Quizzed(t testing.TB, w *World) {
 	}
 
 	// Ada answers eight of ten: enough.
-	s := start(t, ada, quiz.id)
+	s := StartQuiz(t, ada, quiz.id)
 	for i := range 8 {
 		ans, err := save(ada, s, i, 1)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, ans.Status, "%s", ans.Body)
 	}
-	var done sitting
+	var done Sitting
 	ada.DoKeyed(t, http.MethodPost, "/api/v1/attempts/"+s.ID+"/submit", map[string]any{}).JSON(t, &done)
 	require.Equal(t, "graded", done.State)
 	require.InDelta(t, 8, done.Score, 1e-9)
@@ -101,7 +102,7 @@ func Quizzed(t testing.TB, w *World) {
 	// Nobody looks at Bob's attempt: the server ends it at its time.
 	require.Eventually(t, func() bool {
 		ans := teacher.Read(t, "/api/v1/quizzes/"+quiz.id+"/attempts?user_id="+bob.ID)
-		var list struct{ Items []sitting }
+		var list struct{ Items []Sitting }
 		return json.Unmarshal(ans.Body, &list) == nil && len(list.Items) == 1 && list.Items[0].State == "graded"
 	}, quizLimit+time.Minute, 200*time.Millisecond, "the server closes what is over")
 	over := look(t, bob, late)
@@ -120,6 +121,13 @@ func Quizzed(t testing.TB, w *World) {
 const quizLimit = 60 * time.Second
 
 type builtQuiz struct{ id, course string }
+
+// Quiz is a published quiz of ten questions, with its course.
+func (w *World) Quiz(t testing.TB, teacher Person) (quiz, course string) {
+	t.Helper()
+	q := w.tenQuestions(t, teacher)
+	return q.id, q.course
+}
 
 // tenQuestions is a published course with a published quiz of ten questions, of
 // which 80 percent complete it.
@@ -165,7 +173,7 @@ func (w *World) tenQuestions(t testing.TB, teacher Person) builtQuiz {
 // each that was acknowledged is there afterwards.
 func (w *World) killedWhileSaving(t testing.TB, p Person, quiz string) {
 	t.Helper()
-	s := start(t, p, quiz)
+	s := StartQuiz(t, p, quiz)
 	var mu sync.Mutex
 	acknowledged := map[int]int64{}
 	stop := make(chan struct{})
@@ -207,7 +215,7 @@ func (w *World) killedWhileSaving(t testing.TB, p Person, quiz string) {
 	for i, seq := range acknowledged {
 		require.GreaterOrEqual(t, now.Questions[i].Seq, seq, "an acknowledged answer is stored")
 	}
-	var done sitting
+	var done Sitting
 	p.DoKeyed(t, http.MethodPost, "/api/v1/attempts/"+s.ID+"/submit", map[string]any{}, http.StatusOK, http.StatusConflict)
 	done = look(t, p, s)
 	require.Equal(t, "graded", done.State)
