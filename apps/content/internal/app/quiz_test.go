@@ -104,6 +104,7 @@ func TestWhoMayDoWhatWithAQuiz(t *testing.T) {
 	c.as(c.assistant).GET(attempt(a, "")).Expect(http.StatusOK)
 	c.as(c.assistant).PUT(attempt(a, "/answers/"+a.Questions[0].QuestionID.String()), body{"seq": 1}).Expect(http.StatusForbidden)
 	c.as(c.instructor).POST(e.path("/attempts"), nil).Expect(http.StatusConflict).Code("use_preview")
+	c.as(c.assistant).POST(e.path("/preview"), nil).Expect(http.StatusForbidden) // grades, and does not edit
 
 	var list struct{ Items []httpapi.Quiz }
 	c.as(c.ada).GET("/api/v1/courses/" + c.course.String() + "/quizzes").Expect(http.StatusOK).JSON(&list)

@@ -216,7 +216,7 @@ func (s *Service) Preview(ctx context.Context, actor authz.Principal, quiz uuid.
 	if err != nil {
 		return Paper{}, false, err
 	}
-	if !st.may(authz.QuizEdit) && !st.may(authz.GradeEdit) {
+	if !st.may(authz.QuizEdit) {
 		return Paper{}, false, forbidden(authz.QuizEdit)
 	}
 	out, err := inTx(ctx, s, work.Tenant(q.TenantID), func(ctx context.Context, tx Tx) (started, error) {
