@@ -218,7 +218,7 @@ func (r route) rules(have ids) map[string]any {
 	case "/api/v1/imports/uploads":
 		return map[string]any{"filename": "course.imscc", "size": 10, "sha256": strings.Repeat("0", 64)}
 	case "/api/v1/grading-schemes":
-		return map[string]any{"course_id": have["courses/{id}"]}
+		return map[string]any{"course_id": have["courses/{id}"], "grades": twoGrades()}
 	case "/api/v1/contents":
 		return map[string]any{"course_id": have["courses/{id}"], "kind": "page", "body": "<p>x</p>"}
 	case "/api/v1/question-banks":

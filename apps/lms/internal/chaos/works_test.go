@@ -76,9 +76,7 @@ func assignments(t testing.TB, o *organisation, course string) ids {
 			map[string]any{"title": "Thought", "levels": []any{map[string]any{"title": "Good", "points": 10}, map[string]any{"title": "None", "points": 0}}},
 		}}),
 		"assignment-groups/{id}": made(t, teacher, "/api/v1/courses/"+course+"/assignment-groups", map[string]any{"name": "Essays"}),
-		"grading-schemes/{id}": made(t, teacher, "/api/v1/grading-schemes", map[string]any{"course_id": course, "name": "Two", "grades": []any{
-			map[string]any{"name": "P", "from": 50}, map[string]any{"name": "F", "from": 0},
-		}}),
+		"grading-schemes/{id}":   made(t, teacher, "/api/v1/grading-schemes", map[string]any{"course_id": course, "name": "Two", "grades": twoGrades()}),
 		"final-grades/{user_id}": o.Learner.ID,
 		"overrides/{subject_id}": o.Learner.ID, "group-overrides/{subject_id}": o.IDs["groups/{id}"],
 	}
@@ -86,6 +84,10 @@ func assignments(t testing.TB, o *organisation, course string) ids {
 		must(t, teacher, http.MethodPut, path+p, map[string]any{"attempts": 3})
 	}
 	return out
+}
+
+func twoGrades() []any {
+	return []any{map[string]any{"name": "P", "from": 50}, map[string]any{"name": "F", "from": 0}}
 }
 
 func describe(file []byte) map[string]any {
