@@ -60,14 +60,22 @@ func quizzes(t testing.TB, o *organisation, course string) ids {
 
 func essayQuestion() map[string]any { return map[string]any{"kind": "essay", "prompt": "<p>Why?</p>"} }
 
-// place puts something into the first module of its course, so that learners see it.
+// place puts something into the first module of its course, so that learners see it,
+// once course has heard of it.
 func place(t testing.TB, teacher *system.API, course, kind, id string) {
 	t.Helper()
-	var doc struct{ Modules []struct{ ID string } }
-	cur := teacher.Read(t, "/api/v1/courses/"+course+"/curriculum")
-	cur.JSON(t, &doc)
-	require.NotEmpty(t, doc.Modules)
-	must(t, teacher, http.MethodPost, "/api/v1/courses/"+course+"/modules/"+doc.Modules[0].ID+"/items", map[string]any{
-		"kind": kind, "title": "A " + kind, "resource_id": id,
-	}, "If-Match", cur.Header.Get("ETag"))
+	await(t, time.Minute, "course knows the "+kind, func() bool {
+		var doc struct{ Modules []struct{ ID string } }
+		cur := teacher.Read(t, "/api/v1/courses/"+course+"/curriculum")
+		cur.JSON(t, &doc)
+		require.NotEmpty(t, doc.Modules)
+		ans, err := tryKeyed(teacher, http.MethodPost, "/api/v1/courses/"+course+"/modules/"+doc.Modules[0].ID+"/items", map[string]any{
+			"kind": kind, "title": "A " + kind, "resource_id": id,
+		}, "If-Match", cur.Header.Get("ETag"))
+		require.NoError(t, err)
+		if ans.Status >= 300 {
+			require.Contains(t, string(ans.Body), "unknown_resource")
+		}
+		return ans.Status < 300
+	})
 }
