@@ -43,7 +43,7 @@ type Listed[T any] struct {
 type head[T any] struct {
 	Day     int64      `json:"day"`
 	Sealed  int        `json:"sealed"` // parts 0 … Sealed-1 are full, this is part Sealed
-	Rev     int        `json:"rev"`    // of the head: grows with each write
+	Rev     int        `json:"rev"`    // of the head, or of the head that became this part: grows with each write
 	Entries []Entry[T] `json:"entries"`
 }
 
@@ -105,7 +105,7 @@ func (j *Journal[T]) putDay(ctx context.Context, scope string, day int64, entrie
 
 // putSome writes as many as the head takes, and returns the others.
 func (j *Journal[T]) putSome(ctx context.Context, scope string, day int64, entries []Entry[T]) (rest []Entry[T], err error) {
-	entries, err = j.replaceSealed(ctx, scope, day, entries)
+	entries, sealed, err := j.replaceSealed(ctx, scope, day, entries)
 	if err != nil || len(entries) == 0 {
 		return nil, err
 	}
@@ -114,6 +114,10 @@ func (j *Journal[T]) putSome(ctx context.Context, scope string, day int64, entri
 		full, rest = nil, nil
 		if h == nil {
 			h = &head[T]{Day: day}
+		}
+		if h.Sealed != sealed { // what was in the head may be in a part by now: look again
+			rest = entries
+			return h, record.ErrKeep
 		}
 		changed := false
 		for _, e := range entries {
@@ -143,13 +147,13 @@ func indexOf[T any](entries []Entry[T], id uuid.UUID) int {
 	return slices.IndexFunc(entries, func(e Entry[T]) bool { return e.ID == id })
 }
 
-// replaceSealed replaces those that stand in a full part, and returns the others.
-func (j *Journal[T]) replaceSealed(ctx context.Context, scope string, day int64, entries []Entry[T]) ([]Entry[T], error) {
+// replaceSealed replaces those that stand in a full part, and returns the others,
+// and how many parts it knew of.
+func (j *Journal[T]) replaceSealed(ctx context.Context, scope string, day int64, entries []Entry[T]) (left []Entry[T], sealed int, err error) {
 	h, err := j.book.Get(ctx, j.headKey(scope, day))
 	if err != nil || h == nil || h.Sealed == 0 {
-		return entries, err
+		return entries, 0, err
 	}
-	var left []Entry[T]
 	for _, e := range entries {
 		if indexOf(h.Entries, e.ID) >= 0 {
 			left = append(left, e)
@@ -158,14 +162,14 @@ func (j *Journal[T]) replaceSealed(ctx context.Context, scope string, day int64,
 		found := false
 		for part := h.Sealed - 1; part >= 0 && !found; part-- {
 			if found, err = j.replaceIn(ctx, j.partKey(scope, day, part), e); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 		if !found {
 			left = append(left, e)
 		}
 	}
-	return left, nil
+	return left, h.Sealed, nil
 }
 
 func (j *Journal[T]) replaceIn(ctx context.Context, key string, e Entry[T]) (found bool, err error) {
@@ -184,10 +188,14 @@ func (j *Journal[T]) replaceIn(ctx context.Context, key string, e Entry[T]) (fou
 }
 
 // seal copies a full head to its part, and then empties the head. Whoever comes
-// between finds the entries in both and the head still saying where they count.
+// between finds the entries in both and the head still saying where they count. A
+// part of the same or a newer head stays: its entries may have been replaced since.
 func (j *Journal[T]) seal(ctx context.Context, scope string, full *head[T]) error {
-	_, err := j.book.Update(ctx, j.partKey(scope, full.Day, full.Sealed), func(*head[T]) (*head[T], error) {
-		return &head[T]{Day: full.Day, Sealed: full.Sealed, Entries: full.Entries}, nil
+	_, err := j.book.Update(ctx, j.partKey(scope, full.Day, full.Sealed), func(p *head[T]) (*head[T], error) {
+		if p != nil && p.Rev >= full.Rev {
+			return p, record.ErrKeep
+		}
+		return &head[T]{Day: full.Day, Sealed: full.Sealed, Rev: full.Rev, Entries: full.Entries}, nil
 	})
 	if err != nil {
 		return err
