@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
 
 	"lms/apps/lms/internal/e2e"
 	"lms/apps/lms/internal/system"
@@ -36,11 +37,11 @@ func (s *school) purchases(t testing.TB, o *organisation, _ string) ids {
 	once, seats := plan("one_off", 10000, nil), plan("one_off", 0, nil)
 	monthly := plan("subscription", 500, map[string]any{"period": map[string]any{"unit": "month", "count": 1}})
 
-	checkout := made(t, learner, "/api/v1/checkout-sessions", map[string]any{"plan_id": once})
+	checkout := checkedOut(t, learner, once)
 	page := e2e.Pay(t, learner, checkout)
 	order := await1(t, learner, "/api/v1/orders?state=paid")
 	refund := made(t, admin, "/api/v1/orders/"+order+"/refunds", map[string]any{"reason": "a part", "amount": 100})
-	e2e.Pay(t, learner, made(t, learner, "/api/v1/checkout-sessions", map[string]any{"plan_id": monthly}))
+	e2e.Pay(t, learner, checkedOut(t, learner, monthly))
 	pools := "/api/v1/org-units/" + o.Unit + "/seat-pools"
 	made(t, admin, pools, map[string]any{"plan_id": seats, "seats": 5})
 	pool := await1(t, admin, pools)
@@ -57,6 +58,22 @@ func (s *school) purchases(t testing.TB, o *organisation, _ string) ids {
 		"seat-pools/{id}":      pool, "seats/{user_id}": o.Learner.ID, "webhooks/{provider}": "mock",
 		"body:plan_id": seats, "body:legal_entity_id": entity, "body:order_id": order,
 	}
+}
+
+// checkedOut is a checkout session of a plan, once enrollment has heard of its course.
+func checkedOut(t testing.TB, api *system.API, plan string) (session string) {
+	t.Helper()
+	await(t, time.Minute, "the course can be bought", func() bool {
+		ans, err := tryKeyed(api, http.MethodPost, "/api/v1/checkout-sessions", map[string]any{"plan_id": plan})
+		require.NoError(t, err)
+		if ans.Status != http.StatusCreated {
+			require.Contains(t, string(ans.Body), "course_unavailable")
+			return false
+		}
+		session = ans.ID(t)
+		return true
+	})
+	return session
 }
 
 // coupon is a code that nobody has.
