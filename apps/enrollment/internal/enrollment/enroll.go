@@ -150,8 +150,8 @@ func (s *Service) enroll(ctx context.Context, tx Tx, actor authz.Principal, in N
 	e := s.row(st, in.UserID, now)
 	previous := e.State
 	e.Source, e.WaivedPrerequisites, e.WaivedEntitlement = entry.Source, entry.WaivePrerequisites, entry.WaiveEntitlement
-	e.StartsAt = in.StartsAt
-	e.SetEnds(in.EndsAt, entitledUntil(st))
+	e.StartsAt, e.EndsAt = in.StartsAt, in.EndsAt
+	e.Entitle(st.Entitlement)
 	if in.ExternalID != "" {
 		e.ExternalSource, e.ExternalID = in.ExternalSource, in.ExternalID
 	}
@@ -204,13 +204,6 @@ func (s *Service) visibleTo(ctx context.Context, actor authz.Principal, st Stand
 	return nil
 }
 
-func entitledUntil(st Standing) *time.Time {
-	if st.Entitlement == nil {
-		return nil
-	}
-	return st.Entitlement.ValidUntil
-}
-
 // row is the person's row: the one that there is (rule 31), or a new one. Who was
 // out begins without the dates and waivers of before.
 func (s *Service) row(st Standing, user uuid.UUID, now time.Time) Enrollment {
@@ -218,7 +211,8 @@ func (s *Service) row(st Standing, user uuid.UUID, now time.Time) Enrollment {
 		e := *st.Existing
 		if e.State.Ended() {
 			e.StartsAt, e.ExpiryToldAt, e.WaivedPrerequisites, e.WaivedEntitlement = nil, nil, false, false
-			e.SetEnds(nil, nil)
+			e.EndsAt = nil
+			e.Entitle(nil)
 		}
 		return e
 	}

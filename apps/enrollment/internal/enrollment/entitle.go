@@ -46,32 +46,20 @@ func (s *Service) Entitle(ctx context.Context, tx Tx, in Grant) (Entitled, error
 	if err != nil {
 		return Entitled{}, err
 	}
-	st.Entitlement = best(all, now)
+	st.Entitlement = Current(all, now)
 	if in.State == "granted" {
 		return s.granted(ctx, tx, st, in, now)
 	}
 	return s.revoked(ctx, tx, st, in, now)
 }
 
-// best is the valid entitlement that lasts longest.
-func best(all []Entitlement, now time.Time) *Entitlement {
-	var found *Entitlement
-	for i := range all {
-		e := &all[i]
-		if !e.Valid(now) {
-			continue
-		}
-		if found == nil || found.ValidUntil != nil && (e.ValidUntil == nil || e.ValidUntil.After(*found.ValidUntil)) {
-			found = e
-		}
-	}
-	return found
-}
-
 func (s *Service) granted(ctx context.Context, tx Tx, st Standing, in Grant, now time.Time) (Entitled, error) {
-	if st.Existing != nil && (st.Existing.State.Learning() || st.Existing.State == Suspended) {
+	if st.Existing != nil && st.Existing.in() {
 		e := *st.Existing
-		if err := s.entitleUntil(ctx, tx, st, &e, now); err != nil {
+		if in.Enroll && e.lapsed(now) && st.Held == nil && st.full() {
+			return s.entitled(ctx, tx, &e, RefusedFull)
+		}
+		if err := s.entitleUntil(ctx, tx, &st, &e, now); err != nil {
 			return Entitled{}, err
 		}
 		return s.entitled(ctx, tx, &e, "")
@@ -85,7 +73,7 @@ func (s *Service) granted(ctx context.Context, tx Tx, st Standing, in Grant, now
 	e := s.row(st, in.UserID, now)
 	previous := e.State
 	e.Source = SourcePayment
-	e.SetEnds(e.EndsAt, st.Entitlement.ValidUntil)
+	e.Entitle(st.Entitlement)
 	if err := s.arrive(ctx, tx, &st, &e, Active, arrival{now: now}); err != nil {
 		return Entitled{}, err
 	}
@@ -120,43 +108,54 @@ func (s *Service) useHold(ctx context.Context, tx Tx, st Standing, now time.Time
 	return tx.SaveHold(ctx, h)
 }
 
-// entitleUntil moves the end of access with the entitlement.
-func (s *Service) entitleUntil(ctx context.Context, tx Tx, st Standing, e *Enrollment, now time.Time) error {
-	until := entitledUntil(st)
-	if sameTime(e.EntitledUntil, until) {
+// entitleUntil moves the end of access with the entitlement that it rests on. One
+// that is valid later moves nothing yet: what was, is until then.
+func (s *Service) entitleUntil(ctx context.Context, tx Tx, st *Standing, e *Enrollment, now time.Time) error {
+	if !e.Entitled && e.EntitledUntil == nil || e.Entitled && st.Entitlement == nil {
 		return nil
 	}
 	was := *e
-	e.SetEnds(e.EndsAt, until)
+	if e.Entitled {
+		e.Entitle(st.Entitlement)
+	} else {
+		e.SetEnds(e.EndsAt, nil)
+	}
+	if sameTime(was.EntitledUntil, e.EntitledUntil) {
+		return nil
+	}
 	e.ExpiryToldAt, e.UpdatedAt = nil, now
 	if err := tx.UpdateEnrollment(ctx, e); err != nil {
 		return err
 	}
-	return tx.Emit(ctx, events.EnrollmentDatesChanged{
+	err := tx.Emit(ctx, events.EnrollmentDatesChanged{
 		EnrollmentState: snapshot(*e, st.Course, e.State, now), OldStartsAt: was.StartsAt, OldEndsAt: was.AccessEndsAt,
 	}, meta(st.Course))
+	if err != nil {
+		return err
+	}
+	return s.reseat(ctx, tx, st, was, *e, now)
 }
 
-// revoked ends the access that came from entitlements when none is left, unless
-// staff said to keep it (rule 33), or had let the person in without.
+// revoked ends the access that rests on entitlements when none is left, unless
+// staff said to keep it (rule 33). Who came in without one stays.
 func (s *Service) revoked(ctx context.Context, tx Tx, st Standing, in Grant, now time.Time) (Entitled, error) {
 	if st.Existing == nil {
 		return s.entitled(ctx, tx, nil, "")
 	}
 	e := *st.Existing
 	switch {
-	case e.State.Ended(), e.WaivedEntitlement:
+	case e.State.Ended(), !e.Entitled:
 	case in.KeepAccess:
 		e.WaivedEntitlement, e.UpdatedAt = true, now
-		e.SetEnds(e.EndsAt, nil)
+		e.Entitle(nil)
 		if err := tx.UpdateEnrollment(ctx, &e); err != nil {
 			return Entitled{}, err
 		}
 	case st.Entitlement != nil:
-		if err := s.entitleUntil(ctx, tx, st, &e, now); err != nil {
+		if err := s.entitleUntil(ctx, tx, &st, &e, now); err != nil {
 			return Entitled{}, err
 		}
-	case e.State.TakesSeat() && e.State != Offered:
+	case e.in():
 		reason := ReasonEntitlementEnded
 		if in.Reason == ReasonRefund {
 			reason = ReasonRefund

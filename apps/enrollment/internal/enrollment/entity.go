@@ -41,6 +41,8 @@ type Enrollment struct {
 	// Waived: staff let the person in without.
 	WaivedPrerequisites bool
 	WaivedEntitlement   bool
+	// Entitled: access rests on an entitlement, and lasts as long as one does.
+	Entitled bool
 
 	ExternalSource string
 	ExternalID     string
@@ -85,6 +87,17 @@ func (e Enrollment) From() time.Time {
 	return e.CreatedAt
 }
 
+// Entitle says on what access rests: on the person's entitlement, if there is one
+// and staff let nobody in without; then it ends with it.
+func (e *Enrollment) Entitle(r *Entitlement) {
+	e.Entitled = r != nil && !e.WaivedEntitlement
+	if e.Entitled {
+		e.SetEnds(e.EndsAt, r.ValidUntil)
+	} else {
+		e.SetEnds(e.EndsAt, nil)
+	}
+}
+
 // SetEnds sets the ends and what follows from them.
 func (e *Enrollment) SetEnds(own, entitled *time.Time) {
 	e.EndsAt, e.EntitledUntil = own, entitled
@@ -125,6 +138,34 @@ type Entitlement struct {
 // Valid says whether the entitlement holds at now, bounds included.
 func (e Entitlement) Valid(now time.Time) bool {
 	return e.State == "granted" && !before(now, e.ValidFrom) && !after(now, e.ValidUntil)
+}
+
+// Current is what a person is entitled to at now; nil for nothing. Entitlements
+// that follow one another without a gap count as one, which is the one that lasts
+// longest now, with the end of the last.
+func Current(all []Entitlement, now time.Time) *Entitlement {
+	var found *Entitlement
+	for _, e := range all {
+		if e.Valid(now) && (found == nil || e.outlasts(*found)) {
+			found = &e
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	for grew := true; grew; {
+		grew = false
+		for _, e := range all {
+			if e.State == "granted" && e.outlasts(*found) && !before(*found.ValidUntil, e.ValidFrom) {
+				found.ValidUntil, grew = e.ValidUntil, true
+			}
+		}
+	}
+	return found
+}
+
+func (e Entitlement) outlasts(o Entitlement) bool {
+	return o.ValidUntil != nil && (e.ValidUntil == nil || e.ValidUntil.After(*o.ValidUntil))
 }
 
 // JoinCode lets whoever knows it into a course, a limited number of times.

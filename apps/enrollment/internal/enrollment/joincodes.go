@@ -155,7 +155,7 @@ func (s *Service) join(ctx context.Context, tx Tx, actor authz.Principal, code s
 	e := s.row(st, actor.UserID, now)
 	previous := e.State
 	e.Source = SourceJoinCode
-	e.SetEnds(e.EndsAt, entitledUntil(st))
+	e.Entitle(st.Entitlement)
 	if err := s.arrive(ctx, tx, &st, &e, state, arrival{now: now}); err != nil {
 		return Result{}, err
 	}

@@ -72,7 +72,7 @@ func (s *Service) Reactivate(ctx context.Context, actor authz.Principal, id uuid
 		if err != nil {
 			return Result{}, err
 		}
-		e.SetEnds(e.EndsAt, entitledUntil(*st))
+		e.Entitle(st.Entitlement)
 		if err := s.arrive(ctx, tx, st, e, state, arrival{now: now}); err != nil {
 			return Result{}, err
 		}
@@ -134,6 +134,9 @@ func (s *Service) Update(ctx context.Context, actor authz.Principal, id uuid.UUI
 		if err := f.Err(); err != nil {
 			return Result{}, err
 		}
+		if was.lapsed(now) && e.takesSeat(now) && st.full() {
+			return Result{}, errCourseFull
+		}
 		return s.updated(ctx, tx, st, was, e, now)
 	})
 }
@@ -156,6 +159,9 @@ func (s *Service) updated(ctx context.Context, tx Tx, st *Standing, was Enrollme
 	}
 	e.UpdatedAt = now
 	if err := tx.UpdateEnrollment(ctx, e); err != nil {
+		return Result{}, err
+	}
+	if err := s.reseat(ctx, tx, st, was, *e, now); err != nil {
 		return Result{}, err
 	}
 	if moved {

@@ -75,7 +75,7 @@ func (s *Service) Approve(ctx context.Context, actor authz.Principal, id uuid.UU
 		if err != nil {
 			return Result{}, err
 		}
-		e.SetEnds(e.EndsAt, entitledUntil(*st))
+		e.Entitle(st.Entitlement)
 		if err := s.arrive(ctx, tx, st, e, state, arrival{now: now, approved: true}); err != nil {
 			return Result{}, err
 		}
@@ -121,7 +121,7 @@ func (s *Service) Accept(ctx context.Context, actor authz.Principal, id uuid.UUI
 		if previous == Invited {
 			e.Source = SourceInvitation
 		}
-		e.SetEnds(e.EndsAt, entitledUntil(*st))
+		e.Entitle(st.Entitlement)
 		if err := s.arrive(ctx, tx, st, e, state, arrival{now: now}); err != nil {
 			return Result{}, err
 		}

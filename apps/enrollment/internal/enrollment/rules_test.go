@@ -247,8 +247,8 @@ func TestEntitlementBounds(t *testing.T) {
 	require.False(t, e.Valid(now.Add(1)))
 	require.False(t, e.Valid(now.Add(-1)))
 	forever := Entitlement{State: "granted"}
-	require.Equal(t, &[]Entitlement{e, forever}[1], best([]Entitlement{e, forever}, now))
-	require.Nil(t, best([]Entitlement{{State: "revoked"}}, now))
+	require.Equal(t, &[]Entitlement{e, forever}[1], Current([]Entitlement{e, forever}, now))
+	require.Nil(t, Current([]Entitlement{{State: "revoked"}}, now))
 }
 
 func TestNormalizeCode(t *testing.T) {

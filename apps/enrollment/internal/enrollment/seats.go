@@ -53,6 +53,25 @@ func (s *Service) fillBehind(ctx context.Context, tx Tx, c Course, seats *Seats,
 	return last, s.tellSeats(ctx, tx, c, *seats)
 }
 
+// lapsed says that the person completed the course, and that the seat was given
+// free when the access ended (rule 32): who moves the end takes a seat anew.
+func (e Enrollment) lapsed(now time.Time) bool {
+	return e.State.TakesSeat() && !e.takesSeat(now)
+}
+
+func (st Standing) full() bool { return st.Seats.Limited && st.Seats.Free() == 0 }
+
+// reseat keeps the seats true after the end of access was moved, and gives one that
+// became free to who waits.
+func (s *Service) reseat(ctx context.Context, tx Tx, st *Standing, was, is Enrollment, now time.Time) error {
+	if was.takesSeat(now) == is.takesSeat(now) {
+		return nil
+	}
+	st.count(was, is, now)
+	_, err := s.fill(ctx, tx, st.Course, &st.Seats, now)
+	return err
+}
+
 // promote gives one person of the waiting list a seat or an offer; nil when the
 // checks of enrolling refuse.
 func (s *Service) promote(ctx context.Context, tx Tx, id uuid.UUID, seats *Seats, now time.Time) (*Enrollment, error) {
@@ -70,7 +89,7 @@ func (s *Service) promote(ctx context.Context, tx Tx, id uuid.UUID, seats *Seats
 	st.Seats = *seats
 	e := *st.Existing
 	if state == Active {
-		e.SetEnds(e.EndsAt, entitledUntil(st))
+		e.Entitle(st.Entitlement)
 	}
 	if err := s.arrive(ctx, tx, &st, &e, state, arrival{now: now, promoted: true}); err != nil {
 		return nil, err

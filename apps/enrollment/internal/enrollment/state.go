@@ -58,6 +58,9 @@ func (s State) Ended() bool { return s == Withdrawn || s == Rejected || s == Exp
 // Learning says that the person is in.
 func (s State) Learning() bool { return s == Active || s == Completed }
 
+// in says that the person has a place, also while it is suspended.
+func (e Enrollment) in() bool { return e.State.Learning() || e.State == Suspended }
+
 // moves are the state machine of rule 30: what each state can become. Coming in
 // again from an ended state is a new start.
 var moves = map[State][]State{

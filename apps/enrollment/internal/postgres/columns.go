@@ -6,7 +6,7 @@ import "lms/apps/enrollment/internal/enrollment"
 const (
 	enrollmentColumns = `
 e.id, e.tenant_id, e.course_id, e.user_id, e.state, e.source, e.reason, e.starts_at, e.ends_at, e.entitled_until,
-e.access_ends_at, e.waitlist_number, e.answer_by, e.waived_prerequisites, e.waived_entitlement, e.external_source,
+e.access_ends_at, e.waitlist_number, e.answer_by, e.waived_prerequisites, e.waived_entitlement, e.entitled, e.external_source,
 e.external_id, e.activated_at, e.completed_at, e.last_activity_at, e.expiry_told_at, e.required, e.met, e.next_item_id,
 e.next_change_at, e.curriculum_seq, e.grade_current, e.grade_final, e.grade_letter, e.graded_at, e.grade_version,
 e.state_changed_at, e.created_at, e.updated_at, e.version`
@@ -26,7 +26,7 @@ c.requires_entitlement, c.curriculum_seq`
 func enrollmentFields(e *enrollment.Enrollment) []any {
 	return []any{
 		&e.ID, &e.TenantID, &e.CourseID, &e.UserID, &e.State, &e.Source, &e.Reason, &e.StartsAt, &e.EndsAt, &e.EntitledUntil,
-		&e.AccessEndsAt, &e.WaitlistNumber, &e.AnswerBy, &e.WaivedPrerequisites, &e.WaivedEntitlement, &e.ExternalSource,
+		&e.AccessEndsAt, &e.WaitlistNumber, &e.AnswerBy, &e.WaivedPrerequisites, &e.WaivedEntitlement, &e.Entitled, &e.ExternalSource,
 		&e.ExternalID, &e.ActivatedAt, &e.CompletedAt, &e.LastActivityAt, &e.ExpiryToldAt, &e.Required, &e.Met, &e.NextItemID,
 		&e.NextChangeAt, &e.CurriculumSeq, &e.GradeCurrent, &e.GradeFinal, &e.GradeLetter, &e.GradedAt, &e.GradeVersion,
 		&e.StateChangedAt, &e.CreatedAt, &e.UpdatedAt, &e.Version,

@@ -31,11 +31,10 @@ where c.id = $1`
 select id, tenant_id, course_id, user_id, state, expires_at, created_at, updated_at
 from seat_holds where course_id = $1 and user_id = $2 and state = 'held' and expires_at > $3`
 
-	validEntitlementSQL = `
+	// Those to come too: they may follow the one that is valid.
+	runningEntitlementsSQL = `
 select id, tenant_id, course_id, user_id, state, valid_from, valid_until, updated_at
-from entitlements where course_id = $1 and user_id = $2 and state = 'granted'
-  and (valid_from is null or valid_from <= $3) and (valid_until is null or valid_until >= $3)
-order by valid_until desc nulls first limit 1`
+from entitlements where course_id = $1 and user_id = $2 and state = 'granted' and (valid_until is null or valid_until >= $3)`
 
 	whoseSQL = `select course_id, user_id from enrollments where id = $1`
 )
@@ -72,7 +71,7 @@ func (t tx) Standing(ctx context.Context, course, user uuid.UUID, now time.Time)
 		queued(&second, &holds, liveHoldSQL, course, user, now)
 	}
 	if st.Course.RequiresEntitlement {
-		queued(&second, &entitlements, validEntitlementSQL, course, user, now)
+		queued(&second, &entitlements, runningEntitlementsSQL, course, user, now)
 	}
 	if err := second.send(ctx, t); err != nil {
 		return st, err
@@ -80,9 +79,7 @@ func (t tx) Standing(ctx context.Context, course, user uuid.UUID, now time.Time)
 	if len(holds) > 0 {
 		st.Held = &holds[0]
 	}
-	if len(entitlements) > 0 {
-		st.Entitlement = &entitlements[0]
-	}
+	st.Entitlement = enrollment.Current(entitlements, now)
 	return st, nil
 }
 
@@ -107,9 +104,10 @@ const (
 insert into enrollments (id, tenant_id, course_id, user_id, state, source, reason, starts_at, ends_at, entitled_until,
   waitlist_number, answer_by, waived_prerequisites, waived_entitlement, external_source, external_id, activated_at,
   completed_at, last_activity_at, expiry_told_at, required, met, next_item_id, next_change_at, curriculum_seq,
-  grade_current, grade_final, grade_letter, graded_at, grade_version, state_changed_at, created_at, updated_at, version)
+  grade_current, grade_final, grade_letter, graded_at, grade_version, state_changed_at, created_at, updated_at, version,
+  entitled)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-  $26, $27, $28, $29, $30, $31, $32, $33, $34)`
+  $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)`
 
 	// access_ends_at follows, and the version grows.
 	updateEnrollmentSQL = `
@@ -117,7 +115,8 @@ update enrollments set state = $2, source = $3, reason = $4, starts_at = $5, end
   waitlist_number = $8, answer_by = $9, waived_prerequisites = $10, waived_entitlement = $11, external_source = $12,
   external_id = $13, activated_at = $14, completed_at = $15, last_activity_at = $16, expiry_told_at = $17, required = $18,
   met = $19, next_item_id = $20, next_change_at = $21, curriculum_seq = $22, grade_current = $23, grade_final = $24,
-  grade_letter = $25, graded_at = $26, grade_version = $27, state_changed_at = $28, updated_at = $29, version = version + 1
+  grade_letter = $25, graded_at = $26, grade_version = $27, state_changed_at = $28, updated_at = $29, entitled = $30,
+  version = version + 1
 where id = $1 returning version`
 )
 
@@ -140,7 +139,7 @@ func (t tx) InsertEnrollment(ctx context.Context, e enrollment.Enrollment) error
 		e.StartsAt, e.EndsAt, e.EntitledUntil, e.WaitlistNumber, e.AnswerBy, e.WaivedPrerequisites, e.WaivedEntitlement,
 		e.ExternalSource, e.ExternalID, e.ActivatedAt, e.CompletedAt, e.LastActivityAt, e.ExpiryToldAt, e.Required, e.Met,
 		e.NextItemID, e.NextChangeAt, e.CurriculumSeq, e.GradeCurrent, e.GradeFinal, e.GradeLetter, e.GradedAt, e.GradeVersion,
-		e.StateChangedAt, e.CreatedAt, e.UpdatedAt, e.Version)
+		e.StateChangedAt, e.CreatedAt, e.UpdatedAt, e.Version, e.Entitled)
 	return refused(err)
 }
 
@@ -150,6 +149,7 @@ func updateArgs(e *enrollment.Enrollment) []any {
 		e.WaivedPrerequisites, e.WaivedEntitlement, e.ExternalSource, e.ExternalID, e.ActivatedAt, e.CompletedAt,
 		e.LastActivityAt, e.ExpiryToldAt, e.Required, e.Met, e.NextItemID, e.NextChangeAt, e.CurriculumSeq,
 		e.GradeCurrent, e.GradeFinal, e.GradeLetter, e.GradedAt, e.GradeVersion, e.StateChangedAt, e.UpdatedAt,
+		e.Entitled,
 	}
 }
 
