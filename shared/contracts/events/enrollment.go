@@ -134,8 +134,8 @@ type EnrollmentPromoted struct {
 // EnrollmentWithdrawn: the person left or was removed. Progress is kept (rule 31).
 type EnrollmentWithdrawn struct {
 	EnrollmentState
-	// Reason is self, staff, refund, entitlement_ended, import, erased or
-	// course_deleted.
+	// Reason is self, staff, refund, entitlement_ended, import, erased, merged (the
+	// enrollment of the other account stays), person_deleted or course_deleted.
 	Reason string `json:"reason"`
 }
 
@@ -195,12 +195,13 @@ type ProgressChanged struct {
 	Regressed bool `json:"regressed,omitempty"`
 }
 
-// ProgressRecalculated: a changed curriculum (or a reset) changed the numbers.
+// ProgressRecalculated: a changed curriculum, a reset, or the progress of an account
+// that was merged into this one changed the numbers.
 type ProgressRecalculated struct {
 	ProgressState
 	OldRequired int `json:"old_required"`
 	OldMet      int `json:"old_met"`
-	// Reason is curriculum_changed or reset.
+	// Reason is curriculum_changed, reset or merged.
 	Reason            string `json:"reason"`
 	CurriculumVersion int64  `json:"curriculum_version"`
 }

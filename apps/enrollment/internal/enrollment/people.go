@@ -59,35 +59,6 @@ func (s *Service) leaveIn(ctx context.Context, tx Tx, e Enrollment, reason strin
 	return err
 }
 
-// merge gives a person's enrollments to another; in a course where both have a
-// row, the other's stays and the person's ends (rule 31).
-func (s *Service) merge(ctx context.Context, tx Tx, from, to uuid.UUID) error {
-	theirs, err := tx.EnrollmentsOf(ctx, to)
-	if err != nil {
-		return err
-	}
-	taken := map[uuid.UUID]bool{}
-	for _, e := range theirs {
-		taken[e.CourseID] = true
-	}
-	mine, err := tx.EnrollmentsOf(ctx, from)
-	if err != nil {
-		return err
-	}
-	for _, e := range mine {
-		switch {
-		case !taken[e.CourseID]:
-			err = tx.ReassignEnrollment(ctx, e.ID, from, to)
-		case !e.State.Ended():
-			err = s.leaveIn(ctx, tx, e, ReasonMerged)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // ErasePerson lets a person's seats go and puts a pseudonym in the person's place.
 // What remains says that somebody was there, not who.
 func (s *Service) ErasePerson(ctx context.Context, tx Tx, user, tenant, pseudonym uuid.UUID) error {

@@ -215,8 +215,17 @@ type PeopleTx interface {
 	Person(ctx context.Context, user uuid.UUID) (*Person, error)
 	// ErasePerson deletes or pseudonymises every row of a person.
 	ErasePerson(ctx context.Context, user, pseudonym uuid.UUID) error
-	// ReassignEnrollment gives a row, and what belongs to it, to another person.
-	ReassignEnrollment(ctx context.Context, id, from, to uuid.UUID) error
+	// MoveRights gives entitlements, certificates, places on allowlists and seats
+	// held for a checkout to another person. It names the held ones that stay, since
+	// the other holds a seat in that course already.
+	MoveRights(ctx context.Context, from, to uuid.UUID) (held []uuid.UUID, err error)
+	// ReassignEnrollment gives a row to another person, who has none in the course.
+	ReassignEnrollment(ctx context.Context, id, to uuid.UUID) error
+	// SwapEnrollments gives from's row in a course to to, and to's to from.
+	SwapEnrollments(ctx context.Context, froms, tos, from, to uuid.UUID) error
+	// MoveBelongings gives a row's certificate, and its external id, to another row
+	// that has none.
+	MoveBelongings(ctx context.Context, row, to uuid.UUID) error
 	// PersonalData is every section of a person's data as JSON arrays.
 	PersonalData(ctx context.Context, user uuid.UUID) (map[string][]byte, error)
 }

@@ -62,24 +62,65 @@ func (t tx) ErasePerson(ctx context.Context, user, pseudonym uuid.UUID) error {
 }
 
 const (
-	reassignEnrollmentSQL   = `update enrollments set user_id = $3, version = version + 1 where id = $1 and user_id = $2`
-	reassignCertificatesSQL = `update certificates set user_id = $3, version = version + 1 where enrollment_id = $1 and user_id = $2`
-	reassignEntitlementsSQL = `
-update entitlements set user_id = $3 where user_id = $2 and course_id = (select course_id from enrollments where id = $1)`
-	reassignAllowedSQL = `
+	moveCertificatesSQL = `update certificates set user_id = $2, version = version + 1 where user_id = $1`
+	moveEntitlementsSQL = `update entitlements set user_id = $2 where user_id = $1`
+	moveAllowedSQL      = `
 insert into certificate_allowlist (course_id, user_id, tenant_id, note, created_by, created_at)
-select a.course_id, $3, a.tenant_id, a.note, a.created_by, a.created_at from certificate_allowlist a
-where a.user_id = $2 and a.course_id = (select course_id from enrollments where id = $1)
+select a.course_id, $2, a.tenant_id, a.note, a.created_by, a.created_at from certificate_allowlist a where a.user_id = $1
 on conflict (course_id, user_id) do nothing`
+	moveHoldsSQL = `
+update seat_holds h set user_id = $2
+where h.user_id = $1 and not (h.state = 'held' and exists (
+  select 1 from seat_holds o where o.user_id = $2 and o.course_id = h.course_id and o.state = 'held'))`
+	heldSQL = `select id from seat_holds where user_id = $1 and state = 'held' order by id`
+)
+
+// MoveRights implements enrollment.PeopleTx.
+func (t tx) MoveRights(ctx context.Context, from, to uuid.UUID) ([]uuid.UUID, error) {
+	var trip trip
+	trip.exec(moveCertificatesSQL, from, to)
+	trip.exec(moveEntitlementsSQL, from, to)
+	trip.exec(moveAllowedSQL, from, to)
+	trip.exec(eraseAllowlistSQL, from)
+	trip.exec(moveHoldsSQL, from, to)
+	if err := trip.send(ctx, t); err != nil {
+		return nil, err
+	}
+	return pg.Column[uuid.UUID](ctx, t, heldSQL, from)
+}
+
+const (
+	// Nobody has the id of an enrollment: it keeps the place while two are swapped.
+	parkEnrollmentSQL     = `update enrollments set user_id = id where id = $1`
+	reassignEnrollmentSQL = `update enrollments set user_id = $2, version = version + 1 where id = $1`
+	moveCertificateSQL    = `
+update certificates set enrollment_id = $2, version = version + 1
+where enrollment_id = $1 and not exists (select 1 from certificates where enrollment_id = $2)`
+	dropExternalIDSQL = `
+update enrollments set external_source = '', external_id = ''
+where id = $1 and exists (select 1 from enrollments where id = $2 and external_id = '')`
 )
 
 // ReassignEnrollment implements enrollment.PeopleTx.
-func (t tx) ReassignEnrollment(ctx context.Context, id, from, to uuid.UUID) error {
+func (t tx) ReassignEnrollment(ctx context.Context, id, to uuid.UUID) error {
+	_, err := pg.Exec(ctx, t, reassignEnrollmentSQL, id, to)
+	return err
+}
+
+// SwapEnrollments implements enrollment.PeopleTx.
+func (t tx) SwapEnrollments(ctx context.Context, froms, tos, from, to uuid.UUID) error {
 	var trip trip
-	trip.exec(reassignEnrollmentSQL, id, from, to)
-	trip.exec(reassignCertificatesSQL, id, from, to)
-	trip.exec(reassignEntitlementsSQL, id, from, to)
-	trip.exec(reassignAllowedSQL, id, from, to)
+	trip.exec(parkEnrollmentSQL, tos)
+	trip.exec(reassignEnrollmentSQL, froms, to)
+	trip.exec(reassignEnrollmentSQL, tos, from)
+	return trip.send(ctx, t)
+}
+
+// MoveBelongings implements enrollment.PeopleTx.
+func (t tx) MoveBelongings(ctx context.Context, row, to uuid.UUID) error {
+	var trip trip
+	trip.exec(moveCertificateSQL, row, to)
+	trip.exec(dropExternalIDSQL, row, to)
 	return trip.send(ctx, t)
 }
 

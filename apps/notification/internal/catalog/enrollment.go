@@ -86,8 +86,8 @@ func enrollmentRules() []Rule {
 		}),
 		none(contract.TypeEnrollmentPromoted, "The event that follows (activated, offered) tells it."),
 		on(contract.TypeEnrollmentWithdrawn, func(_ Event, e contract.EnrollmentWithdrawn) []Notice {
-			if e.Reason == "self" || e.Reason == "erased" {
-				return nil // one's own act, or nobody to tell
+			if e.Reason == "self" || e.Reason == "erased" || e.Reason == "merged" {
+				return nil // one's own act, or nobody to tell, or another one stays
 			}
 			return learner("enrollment.withdrawn", e.EnrollmentState, about(e.EnrollmentState))
 		}),
