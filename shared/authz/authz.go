@@ -107,6 +107,7 @@ type Policy struct {
 	units    map[uuid.UUID]OrgUnit
 	children map[uuid.UUID][]uuid.UUID
 	roles    map[string]map[Permission]bool
+	owners   map[string]uuid.UUID // of the roles that are no built-in ones
 }
 
 // NewPolicy indexes a snapshot.
@@ -116,6 +117,7 @@ func NewPolicy(s Snapshot) *Policy {
 		units:    make(map[uuid.UUID]OrgUnit, len(s.OrgUnits)),
 		children: make(map[uuid.UUID][]uuid.UUID, len(s.OrgUnits)),
 		roles:    make(map[string]map[Permission]bool, len(s.Roles)),
+		owners:   map[string]uuid.UUID{},
 	}
 	for _, u := range s.OrgUnits {
 		p.units[u.ID] = u
@@ -129,12 +131,23 @@ func NewPolicy(s Snapshot) *Policy {
 			set[perm] = true
 		}
 		p.roles[r.Key] = set
+		if r.TenantID != uuid.Nil {
+			p.owners[r.Key] = r.TenantID
+		}
 	}
 	return p
 }
 
 // RoleHas says whether a role has a permission; an unknown role has none.
 func (p *Policy) RoleHas(role string, perm Permission) bool { return p.roles[role][perm] }
+
+// RoleIn says whether a role may be held in a tenant: a built-in one, or one of
+// the tenant's own.
+func (p *Policy) RoleIn(role string, tenant uuid.UUID) bool {
+	_, known := p.roles[role]
+	owner, owned := p.owners[role]
+	return known && (!owned || owner == tenant)
+}
 
 // Tenant is the root above an org unit.
 func (p *Policy) Tenant(orgUnit uuid.UUID) (uuid.UUID, bool) {
@@ -255,12 +268,12 @@ func (p *Policy) Reach(pr Principal, perm Permission) Reach {
 }
 
 // AllowsInCourse is Allows for a course of an org unit in which the caller
-// holds staffRole ("" for none).
+// holds staffRole ("" for none). A role of another tenant gives nothing.
 func (p *Policy) AllowsInCourse(pr Principal, perm Permission, orgUnit uuid.UUID, staffRole string) bool {
 	if p.Allows(pr, perm, orgUnit) {
 		return true
 	}
-	return staffRole != "" && !pr.limitedFrom(perm) && p.RoleHas(staffRole, perm)
+	return staffRole != "" && !pr.limitedFrom(perm) && p.RoleHas(staffRole, perm) && p.RoleIn(staffRole, p.units[orgUnit].TenantID)
 }
 
 // Renewer is a Source that can be asked for what it does not know yet.

@@ -55,6 +55,14 @@ type world struct {
 	calls                                     int64
 }
 
+// Custom roles: two of the tenant, of which a teacher could give the first alone,
+// and one of another tenant.
+const (
+	roleReader    = "0198c0de-0000-7000-8000-000000000001"
+	roleRegistrar = "0198c0de-0000-7000-8000-000000000002"
+	roleForeign   = "0198c0de-0000-7000-8000-000000000003"
+)
+
 // neighbours stand for user and enrollment.
 type neighbours struct {
 	mu       sync.Mutex
@@ -107,7 +115,11 @@ func newWorld(t testing.TB) *world {
 	w.pool = testkit.DB(t, "course")
 	w.db = pg.From(w.pool, pg.Options{Service: "course", Now: w.clock.Now})
 	policy := authz.NewPolicy(authz.Snapshot{
-		Version: "1", Roles: authz.BuiltinRoles(),
+		Version: "1", Roles: append(authz.BuiltinRoles(),
+			authz.Role{Key: roleReader, Name: "Reader", TenantID: w.tenant, Permissions: []authz.Permission{authz.CourseRead}},
+			authz.Role{Key: roleRegistrar, Name: "Registrar", TenantID: w.tenant, Permissions: []authz.Permission{authz.CourseRead, authz.UserMerge}},
+			authz.Role{Key: roleForeign, Name: "Reader elsewhere", TenantID: w.other, Permissions: []authz.Permission{authz.CourseRead}},
+		),
 		OrgUnits: []authz.OrgUnit{
 			{ID: w.tenant, TenantID: w.tenant}, {ID: w.unit, ParentID: w.tenant, TenantID: w.tenant}, {ID: w.other, TenantID: w.other},
 		},

@@ -56,6 +56,38 @@ func TestStaff(t *testing.T) {
 	require.Subset(t, w.audited(c.ID), []string{"course.staff_put", "course.staff_remove"})
 }
 
+func TestRolesOfAnotherTenantAreUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c, _ := w.published(nil)
+	at := c.path("/staff/" + w.assistant.UserID.String())
+	w.as(w.teacher).PUT(at, body{"role": roleForeign}).Expect(http.StatusUnprocessableEntity).Field("role", "unknown_role")
+	w.as(w.teacher).PUT(at, body{"role": uuid.NewString()}).Expect(http.StatusUnprocessableEntity).Field("role", "unknown_role")
+	w.as(w.teacher).PUT(at, body{"role": roleReader}).Expect(http.StatusOK)
+}
+
+// A copy gives nobody a role that the one who copies could not give.
+func TestACopyGivesNoMoreThanItsMakerHolds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c, _ := w.published(nil)
+	registrar, reader := w.person(w.tenant, "", uuid.Nil), w.person(w.tenant, "", uuid.Nil)
+	for p, role := range map[uuid.UUID]string{registrar.UserID: roleRegistrar, reader.UserID: roleReader} {
+		w.as(w.admin).PUT(c.path("/staff/"+p.String()), body{"role": role}).Expect(http.StatusOK)
+	}
+	j := w.job(w.as(w.teacher).POST(c.path("/copy"), body{"code": "COPY", "parts": []string{"staff"}}), w.teacher)
+	var done catalog.TransferResult
+	w.result(w.teacher, j, &done)
+	var list struct{ Items []httpapi.StaffMember }
+	w.as(w.teacher).GET("/api/v1/courses/" + done.CourseID.String() + "/staff").Expect(http.StatusOK).JSON(&list)
+	got := map[uuid.UUID]string{}
+	for _, m := range list.Items {
+		got[m.UserID] = m.Role
+	}
+	require.Equal(t, map[uuid.UUID]string{w.teacher.UserID: "instructor", reader.UserID: roleReader}, got)
+	require.Equal(t, catalog.NoteRefused, w.rows(w.teacher, j.ID)["role_not_grantable"])
+}
+
 func TestNobodyGivesMoreThanTheyHold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

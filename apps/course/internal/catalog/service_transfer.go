@@ -156,9 +156,11 @@ func (s *Service) RunCopy(ctx context.Context, actor authz.Principal, in CopyReq
 		if c, notes, err = s.fill(ctx, tx, c, pkg, "copied", actor.UserID); err != nil {
 			return err
 		}
-		if err := s.copyPeople(ctx, tx, src, c, in.Parts, actor); err != nil {
+		left, err := s.copyPeople(ctx, tx, policy, src, c, in.Parts, actor)
+		if err != nil {
 			return err
 		}
+		notes = append(notes, left...)
 		out = resultOf(c.ID, pkg)
 		return nil
 	})
@@ -205,48 +207,67 @@ func (s *Service) alreadyMade(ctx context.Context, tx Tx, id uuid.UUID) (*Transf
 }
 
 // copyPeople takes staff and announcements over; announcements become drafts.
-func (s *Service) copyPeople(ctx context.Context, tx Tx, src, dst Course, parts []string, actor authz.Principal) error {
+func (s *Service) copyPeople(ctx context.Context, tx Tx, policy *authz.Policy, src, dst Course, parts []string, actor authz.Principal) ([]Note, error) {
+	var notes []Note
 	if slices.Contains(parts, PartStaff) {
-		before, err := tx.Staff(ctx, dst.ID)
-		if err != nil {
-			return err
-		}
-		staff, err := tx.Staff(ctx, src.ID)
-		if err != nil {
-			return err
-		}
-		var added []StaffMember
-		for _, m := range staff {
-			if slices.ContainsFunc(before, func(x StaffMember) bool { return x.UserID == m.UserID }) {
-				continue
-			}
-			m.CourseID, m.AddedBy, m.AddedAt = dst.ID, actor.UserID, s.Now()
-			if err := tx.PutStaff(ctx, m); err != nil {
-				return err
-			}
-			added = append(added, m)
-		}
-		if len(added) > 0 {
-			if err := s.staffChanged(ctx, tx, dst, append(before, added...), added, nil, "course.staff_copy", nil); err != nil {
-				return err
-			}
+		var err error
+		if notes, err = s.copyStaff(ctx, tx, policy, src, dst, actor); err != nil {
+			return nil, err
 		}
 	}
 	if !slices.Contains(parts, PartAnnouncements) {
-		return nil
+		return notes, nil
 	}
 	list, err := tx.ListAnnouncements(ctx, src.ID, true, page.Request{Limit: page.MaxLimit})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, a := range list.Items {
 		a.ID, a.CourseID, a.OrgUnitID, a.PublishAt, a.PublishedAt = s.NewID(), dst.ID, dst.OrgUnitID, nil, nil
 		a.AuthorID, a.CreatedAt, a.UpdatedAt, a.Version = actor.UserID, s.Now(), s.Now(), 1
 		if err := tx.InsertAnnouncement(ctx, a); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return notes, nil
+}
+
+// copyStaff gives the staff of a course their roles in its copy, as far as the
+// caller could give them one by one: nobody gets power by copying that they could
+// not give. Who is left out is noted.
+func (s *Service) copyStaff(ctx context.Context, tx Tx, policy *authz.Policy, src, dst Course, actor authz.Principal) ([]Note, error) {
+	before, err := tx.Staff(ctx, dst.ID)
+	if err != nil {
+		return nil, err
+	}
+	staff, err := tx.Staff(ctx, src.ID)
+	if err != nil {
+		return nil, err
+	}
+	head := Head{ID: dst.ID, TenantID: dst.TenantID, OrgUnitID: dst.OrgUnitID}
+	if i := slices.IndexFunc(before, func(m StaffMember) bool { return m.UserID == actor.UserID && m.Active }); i >= 0 {
+		head.StaffRole = before[i].Role
+	}
+	var notes []Note
+	var added []StaffMember
+	for _, m := range staff {
+		if slices.ContainsFunc(before, func(x StaffMember) bool { return x.UserID == m.UserID }) {
+			continue
+		}
+		if err := grantable(policy, actor, head, m.Role); err != nil {
+			notes = append(notes, Note{Ref: "staff:" + m.UserID.String(), Status: NoteRefused, Code: "role_not_grantable", Message: "You could not give this person's role in the copy."})
+			continue
+		}
+		m.CourseID, m.AddedBy, m.AddedAt = dst.ID, actor.UserID, s.Now()
+		if err := tx.PutStaff(ctx, m); err != nil {
+			return nil, err
+		}
+		added = append(added, m)
+	}
+	if len(added) == 0 {
+		return notes, nil
+	}
+	return notes, s.staffChanged(ctx, tx, dst, append(before, added...), added, nil, "course.staff_copy", nil)
 }
 
 // pack reads a course as a package.

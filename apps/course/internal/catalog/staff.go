@@ -163,12 +163,12 @@ func (s *Service) staffChanged(ctx context.Context, tx Tx, c Course, staff, adde
 }
 
 // grantable says whether the caller may give the role in the course: a built-in
-// role of course staff, or a custom one, without a permission that the caller
-// lacks there.
+// role of course staff, or a custom one of the course's tenant, without a
+// permission that the caller lacks there.
 func grantable(policy *authz.Policy, actor authz.Principal, head Head, role string) error {
 	bad := apperr.Invalid(apperr.Field{Path: "role", Code: "unknown_role", Message: "One of instructor, teaching_assistant, or the id of a custom role."})
 	if role != authz.RoleInstructor && role != authz.RoleTeachingAssistant {
-		if _, err := uuid.Parse(role); err != nil {
+		if _, err := uuid.Parse(role); err != nil || !policy.RoleIn(role, head.TenantID) {
 			return bad
 		}
 	}
