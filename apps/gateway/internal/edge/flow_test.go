@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/gateway/internal/edge"
+	"lms/shared/authz"
 	"lms/shared/testkit"
 )
 
@@ -377,6 +378,81 @@ func TestEventStreamsPassAtOnceAndEndWithTheSession(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the stream outlived its session")
 	}
+}
+
+// Only routes that are declared as streams are without a time limit, whatever a
+// client says that it accepts or a service says that it answers.
+func TestOnlyDeclaredStreamsHaveNoTimeLimit(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(o *edge.Options) { o.Config.Services, o.Config.Timeout = edge.Services(), 200*time.Millisecond })
+	begun, passed := make(chan struct{}), make(chan struct{})
+	w.sidecar.answers(func(_ string, rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/terms" {
+			<-r.Context().Done()
+			return
+		}
+		close(begun)
+		<-passed
+		rw.Header().Set("Content-Type", "text/event-stream")
+		_, _ = fmt.Fprint(rw, "data: late\n\n")
+	})
+	c, _ := w.user(t)
+	c = c.With("Accept", "text/event-stream")
+	late := make(chan string)
+	go func() { late <- string(c.GET("/api/v1/notifications/stream").Body) }()
+	<-begun
+	c.GET("/api/v1/terms").Expect(503).Code("timeout")
+	close(passed) // the limit has passed for both
+	require.Equal(t, "data: late\n\n", <-late)
+}
+
+// One person's streams leave room for others'.
+func TestAUserHasAFewStreams(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(o *edge.Options) { o.Config.Services = edge.Services() })
+	open := make(chan struct{})
+	w.sidecar.answers(func(_ string, rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		rw.WriteHeader(200)
+		f, _ := rw.(http.Flusher)
+		f.Flush()
+		open <- struct{}{}
+		<-r.Context().Done()
+	})
+	server := httptest.NewServer(w.handler)
+	t.Cleanup(server.Close)
+	stream := func(p authz.Principal) (*http.Response, error) {
+		ctx, cancel := context.WithCancel(t.Context())
+		t.Cleanup(cancel)
+		req, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/api/v1/notifications/stream", nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+w.tokens.For(p))
+		return http.DefaultClient.Do(req)
+	}
+	c, p := w.user(t)
+	_, other := w.user(t)
+	var first *http.Response
+	for range 3 {
+		res, err := stream(p)
+		require.NoError(t, err)
+		require.Equal(t, 200, res.StatusCode)
+		first = res
+		<-open
+	}
+	c.GET("/api/v1/notifications/stream").Expect(429).Code("too_many_streams")
+	res, err := stream(other)
+	require.NoError(t, err)
+	require.Equal(t, 200, res.StatusCode)
+	<-open
+	require.NoError(t, first.Body.Close())
+	require.Eventually(t, func() bool {
+		res, err := stream(p)
+		if err != nil || res.StatusCode != 200 {
+			return false
+		}
+		<-open
+		return true
+	}, 10*time.Second, 10*time.Millisecond, "a stream that ended makes room")
 }
 
 func TestObjectsAreNotTheServices(t *testing.T) {

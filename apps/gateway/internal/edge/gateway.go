@@ -34,6 +34,7 @@ type Config struct {
 	UserRate       int           `default:"1200" desc:"Requests per minute of one user or client"`
 	InFlight       int           `default:"256" desc:"Requests that may wait for one service at a time"`
 	Streams        int           `default:"2000" desc:"Event streams that may be open at a time"`
+	UserStreams    int           `default:"10" desc:"Event streams that one user may have open at a time"`
 	Timeout        time.Duration `default:"30s" desc:"The longest a service may take to answer"`
 	Operators      []string      `default:"127.0.0.0/8,::1/128" desc:"Addresses (CIDR) that see /metrics and /debug/"`
 }
@@ -91,6 +92,7 @@ type Gateway struct {
 	limits   limits
 	holds    map[string]*bulkhead
 	streams  *bulkhead
+	perUser  *perUser
 	sessions *sessions
 	personal *personal
 	cache    *cache
@@ -121,6 +123,7 @@ func New(o Options) (*Gateway, error) {
 			address: newLimit("address", o.Config.AddressRate), strict: newLimit("sign-in", o.Config.SignInRate), user: newLimit("user", o.Config.UserRate),
 		},
 		holds: map[string]*bulkhead{}, streams: &bulkhead{most: int64(o.Config.Streams)},
+		perUser:  &perUser{most: o.Config.UserStreams, open: map[string]int{}},
 		sessions: newSessions(o.Sidecar.GetState, o.Now),
 		personal: &personal{ask: o.Sidecar.Invoke, now: o.Now, kept: map[[32]byte]exchanged{}},
 		cache:    newCache(o.Now),
@@ -166,7 +169,7 @@ func (g *Gateway) configure() error {
 	}
 	for name, v := range map[string]int{
 		"address rate": g.config.AddressRate, "sign-in rate": g.config.SignInRate, "user rate": g.config.UserRate,
-		"in flight": g.config.InFlight, "streams": g.config.Streams, "timeout": int(g.config.Timeout),
+		"in flight": g.config.InFlight, "streams": g.config.Streams, "user streams": g.config.UserStreams, "timeout": int(g.config.Timeout),
 	} {
 		if v <= 0 {
 			errs = append(errs, fmt.Errorf("gateway: %s must be above zero", name))

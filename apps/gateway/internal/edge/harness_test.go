@@ -152,7 +152,7 @@ type world struct {
 func defaults() edge.Config {
 	return edge.Config{
 		Services: []string{"user", "auth", "course", "enrollment"}, AddressRate: 100000, SignInRate: 100000, UserRate: 100000,
-		InFlight: 64, Streams: 16, Timeout: 5 * time.Second,
+		InFlight: 64, Streams: 16, UserStreams: 3, Timeout: 5 * time.Second,
 	}
 }
 

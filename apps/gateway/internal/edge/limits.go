@@ -3,6 +3,7 @@ package edge
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,35 @@ type verdict struct{ h http.Header }
 func (v verdict) Header() http.Header         { return v.h }
 func (v verdict) Write(b []byte) (int, error) { return len(b), nil }
 func (v verdict) WriteHeader(int)             {}
+
+// perUser bounds how many event streams one person, or one address where nobody is
+// signed in, has open at a time.
+type perUser struct {
+	most int
+	mu   sync.Mutex
+	open map[string]int
+}
+
+func (p *perUser) enter(c *caller) (leave func(), err error) {
+	key := network(c.address)
+	if !c.anonymous() {
+		key = c.principal.UserID.String()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[key] >= p.most {
+		return nil, apperr.New(apperr.KindRateLimited, "too_many_streams", "Too many event streams are open. Close one first.").
+			Detail("limit", p.most).After(time.Second)
+	}
+	p.open[key]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.open[key]--; p.open[key] == 0 {
+			delete(p.open, key)
+		}
+	}, nil
+}
 
 // bulkhead bounds how many requests wait for one service at a time, so that a
 // slow one cannot take all of the gateway.

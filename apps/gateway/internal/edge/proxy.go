@@ -17,9 +17,14 @@ import (
 // forwardTo sends the request to its service and the answer to the client.
 func (g *Gateway) forwardTo(w http.ResponseWriter, r *http.Request, rt *Route, c *caller) error {
 	hold := g.holds[rt.Service]
-	stream := rt.Stream || wantsEvents(r)
+	stream := rt.Stream && r.Method == http.MethodGet
 	if stream {
 		hold = g.streams
+		leave, err := g.perUser.enter(c)
+		if err != nil {
+			return err
+		}
+		defer leave()
 	}
 	if err := hold.enter(rt.Service); err != nil {
 		return err
@@ -44,10 +49,6 @@ func (g *Gateway) forwardTo(w http.ResponseWriter, r *http.Request, rt *Route, c
 	}
 	defer closeAnswer(res)
 	return g.relay(w, r, rt, res)
-}
-
-func wantsEvents(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.HasPrefix(r.Header.Get("Accept"), "text/event-stream")
 }
 
 func (g *Gateway) bounded(ctx context.Context, rt *Route, stream bool) (context.Context, context.CancelFunc) {
@@ -115,7 +116,7 @@ func closeAnswer(res *http.Response) {
 func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, rt *Route, res *http.Response) error {
 	answerHeaders(w.Header(), res.Header, rt)
 	g.pageHeaders(w.Header())
-	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+	if rt.Stream && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		return g.relayEvents(w, res)
 	}
 	if res.StatusCode == http.StatusOK && r.Method == http.MethodGet && matches(r.Header.Get("If-None-Match"), res.Header.Get("Etag")) {
@@ -203,14 +204,19 @@ func cut(err error) error {
 	return nil
 }
 
+// eventWait is how long a client may take to take an event in: who does not read
+// keeps nobody's place.
+const eventWait = 30 * time.Second
+
 // relayEvents passes server-sent events on as they come, for as long as the
 // caller's session lives.
 func (g *Gateway) relayEvents(w http.ResponseWriter, res *http.Response) error {
 	rc := http.NewResponseController(w)
-	for _, set := range []func(time.Time) error{rc.SetWriteDeadline, rc.SetReadDeadline} {
-		if err := set(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return apperr.Internal(err)
-		}
+	if err := supported(rc.SetReadDeadline(time.Time{})); err != nil {
+		return apperr.Internal(err)
+	}
+	if err := supported(rc.SetWriteDeadline(time.Time{})); err != nil {
+		return apperr.Internal(err)
 	}
 	h := w.Header()
 	h["Cache-Control"] = []string{"no-store, no-transform"}
@@ -222,8 +228,28 @@ func (g *Gateway) relayEvents(w http.ResponseWriter, res *http.Response) error {
 	bufp := g.buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool makes nothing else
 	defer g.buffers.Put(bufp)
 	// However it ends, the client connects again and goes on from its last id.
-	_ = pour(w, *bufp, 0, res.Body, rc.Flush) // see above
+	_ = pour(timed{w, rc}, *bufp, 0, res.Body, rc.Flush) // see above
 	return nil
+}
+
+// timed gives each write, and the flush that follows, a time of its own.
+type timed struct {
+	http.ResponseWriter
+	rc *http.ResponseController
+}
+
+func (t timed) Write(b []byte) (int, error) {
+	if err := supported(t.rc.SetWriteDeadline(time.Now().Add(eventWait))); err != nil {
+		return 0, err
+	}
+	return t.ResponseWriter.Write(b) //nolint:wrapcheck // pour does
+}
+
+func supported(err error) error {
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil // a server in a test
+	}
+	return err
 }
 
 // watch ends a stream when the process stops, when its access token expires,
