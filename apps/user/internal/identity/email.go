@@ -78,12 +78,17 @@ func (s *Service) RequestEmailChange(ctx context.Context, actor authz.Principal,
 		if EmailKey(email) == EmailKey(u.Email) {
 			return apperr.Invalid(apperr.Field{Path: "email", Code: "unchanged", Message: "This is your address already."})
 		}
-		n, err := tx.TokensSince(ctx, TokenEmailChange, email, s.Now().Add(-time.Hour))
+		if full, err := s.written(ctx, tx, TokenEmailChange, email); err != nil {
+			return err
+		} else if full {
+			return apperr.New(apperr.KindRateLimited, "too_many_links", "This address was written to several times within the hour.").After(time.Hour)
+		}
+		n, err := tx.EventsSince(ctx, "email_change_requested", u.ID, "", s.Now().Add(-time.Hour))
 		if err != nil {
 			return err
 		}
-		if n >= linksPerHour {
-			return apperr.New(apperr.KindRateLimited, "too_many_links", "This address was written to several times within the hour.").After(time.Hour)
+		if n >= changesPerHour {
+			return apperr.New(apperr.KindRateLimited, "too_many_links", "You have asked for many addresses within the hour.").After(time.Hour)
 		}
 		if err := tx.UseUpTokens(ctx, u.ID, TokenEmailChange, s.Now()); err != nil {
 			return err
@@ -200,8 +205,18 @@ func (s *Service) RequestLink(ctx context.Context, r LinkRequest) error {
 	})
 }
 
-// linksPerHour bounds mails to one address.
-const linksPerHour = 5
+// What bounds the mails that somebody can have sent.
+const (
+	linksPerHour         = 5   // to one address, of a kind
+	changesPerHour       = 20  // new addresses that one person names
+	registrationsPerHour = 200 // from one place: a school is one
+)
+
+// written says whether an address got as many mails of a kind as it may.
+func (s *Service) written(ctx context.Context, tx Tx, kind TokenKind, email string) (bool, error) {
+	n, err := tx.TokensSince(ctx, kind, email, s.Now().Add(-time.Hour))
+	return n >= linksPerHour, err
+}
 
 // SendLink is the job: a link to who has an account, nothing to others.
 func (s *Service) SendLink(ctx context.Context, r LinkRequest) error {
@@ -216,8 +231,7 @@ func (s *Service) SendLink(ctx context.Context, r LinkRequest) error {
 		case err != nil:
 			return err
 		}
-		n, err := tx.TokensSince(ctx, r.Kind, u.Email, s.Now().Add(-time.Hour))
-		if err != nil || n >= linksPerHour {
+		if full, err := s.written(ctx, tx, r.Kind, u.Email); err != nil || full {
 			return err
 		}
 		switch r.Kind {
@@ -244,7 +258,7 @@ func (s *Service) sendReset(ctx context.Context, tx Tx, u User, from From) error
 		}
 		return s.sendLink(ctx, tx, u, TokenReset, u.Email, MailReset)
 	case StatusInvited:
-		return s.sendInvitation(ctx, tx, u)
+		return s.inviteAgain(ctx, tx, u)
 	case StatusDeactivated, StatusDeleted, StatusMerged:
 	}
 	return nil

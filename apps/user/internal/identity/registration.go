@@ -87,23 +87,24 @@ func (s *Service) Register(ctx context.Context, in NewRegistration) error {
 	})
 }
 
-// FinishRegister is the job.
+// FinishRegister is the job. The answer was given before, so what is not sent
+// because too much was is told to nobody.
 func (s *Service) FinishRegister(ctx context.Context, j RegisterJob) error {
 	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 		r := j.Registration
-		n, err := tx.TokensSince(ctx, TokenRegistration, r.Email, s.Now().Add(-time.Hour))
-		if err != nil || n >= linksPerHour {
+		if full, err := s.written(ctx, tx, TokenRegistration, r.Email); err != nil || full {
+			return err
+		}
+		n, err := tx.EventsSince(ctx, "registration_asked", uuid.Nil, j.From.IP, s.Now().Add(-time.Hour))
+		if err != nil || n >= registrationsPerHour {
+			return err
+		}
+		if err := s.security(ctx, tx, SecurityEvent{Kind: "registration_asked", From: j.From}); err != nil {
 			return err
 		}
 		u, err := tx.LockUserByEmail(ctx, EmailKey(r.Email))
 		if err == nil {
-			if u.Status == StatusInvited {
-				return s.sendInvitation(ctx, tx, u)
-			}
-			if err := s.security(ctx, tx, SecurityEvent{Kind: "registration_known", UserID: u.ID, TenantID: u.TenantID, From: j.From}); err != nil {
-				return err
-			}
-			return s.mailTo(ctx, tx, u, u.Email, MailAlreadyHere, MailData{Email: u.Email, Link: s.link("/login", "")})
+			return s.registerAgain(ctx, tx, u, j.From)
 		}
 		if !apperr.IsKind(err, apperr.KindNotFound) {
 			return err
@@ -118,6 +119,30 @@ func (s *Service) FinishRegister(ctx context.Context, j RegisterJob) error {
 		}
 		return s.sendRegistration(ctx, tx, r)
 	})
+}
+
+// registerAgain writes to who has an account already.
+func (s *Service) registerAgain(ctx context.Context, tx Tx, u User, from From) error {
+	if u.Status == StatusInvited {
+		return s.inviteAgain(ctx, tx, u)
+	}
+	n, err := tx.EventsSince(ctx, "registration_known", u.ID, "", s.Now().Add(-time.Hour))
+	if err != nil || n >= linksPerHour {
+		return err
+	}
+	if err := s.security(ctx, tx, SecurityEvent{Kind: "registration_known", UserID: u.ID, TenantID: u.TenantID, From: from}); err != nil {
+		return err
+	}
+	return s.mailTo(ctx, tx, u, u.Email, MailAlreadyHere, MailData{Email: u.Email, Link: s.link("/login", "")})
+}
+
+// inviteAgain sends an invited person the invitation at somebody's wish, but not
+// as often as they like.
+func (s *Service) inviteAgain(ctx context.Context, tx Tx, u User) error {
+	if full, err := s.written(ctx, tx, TokenInvitation, u.Email); err != nil || full {
+		return err
+	}
+	return s.sendInvitation(ctx, tx, u)
 }
 
 // registrationUnit is where new accounts go: the configured unit, or the only
@@ -153,8 +178,7 @@ func (s *Service) resendRegistration(ctx context.Context, tx Tx, key string) err
 	if err != nil {
 		return err
 	}
-	n, err := tx.TokensSince(ctx, TokenRegistration, r.Email, s.Now().Add(-time.Hour))
-	if err != nil || n >= linksPerHour {
+	if full, err := s.written(ctx, tx, TokenRegistration, r.Email); err != nil || full {
 		return err
 	}
 	return s.sendRegistration(ctx, tx, r)
@@ -199,11 +223,9 @@ func (s *Service) Invite(ctx context.Context, actor authz.Principal, id uuid.UUI
 		if u.Email == "" {
 			return apperr.Conflict("no_email", "The account has no address.")
 		}
-		n, err := tx.TokensSince(ctx, TokenInvitation, u.Email, s.Now().Add(-time.Hour))
-		if err != nil {
+		if full, err := s.written(ctx, tx, TokenInvitation, u.Email); err != nil {
 			return err
-		}
-		if n >= linksPerHour {
+		} else if full {
 			return apperr.New(apperr.KindRateLimited, "too_many_invitations", "This person was invited several times within the hour.").After(time.Hour)
 		}
 		if err := tx.Audit(ctx, work.AuditEntry{Action: "user.invite", ResourceType: "user", ResourceID: u.ID, TenantID: u.TenantID, OrgUnitID: u.OrgUnitID}); err != nil {

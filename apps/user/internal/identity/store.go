@@ -166,6 +166,9 @@ type CredentialRows interface {
 	UseUpTokens(ctx context.Context, user uuid.UUID, kind TokenKind, at time.Time) error
 	// TokensSince counts tokens of a kind made for an address since a time.
 	TokensSince(ctx context.Context, kind TokenKind, email string, since time.Time) (int, error)
+	// EventsSince counts lines of a kind in the security audit since a time: of a
+	// person, or from a place where user is nil.
+	EventsSince(ctx context.Context, kind string, user uuid.UUID, ip string, since time.Time) (int, error)
 
 	InsertRegistration(ctx context.Context, r Registration) error
 	Registration(ctx context.Context, id uuid.UUID) (Registration, error)

@@ -138,6 +138,19 @@ func (t tx) TokensSince(ctx context.Context, kind identity.TokenKind, email stri
 	return pg.Scalar[int](ctx, t, "tokens", countTokensSQL, kind, email, since)
 }
 
+const (
+	eventsOfSQL   = `select count(*)::int from security_events where user_id = $1 and kind = $2 and at > $3`
+	eventsFromSQL = `select count(*)::int from security_events where ip = $1 and ip <> '' and kind = $2 and at > $3`
+)
+
+// EventsSince implements identity.CredentialRows.
+func (t tx) EventsSince(ctx context.Context, kind string, user uuid.UUID, ip string, since time.Time) (int, error) {
+	if user != uuid.Nil {
+		return pg.Scalar[int](ctx, t, "events", eventsOfSQL, user, kind, since)
+	}
+	return pg.Scalar[int](ctx, t, "events", eventsFromSQL, ip, kind, since)
+}
+
 const registrationColumns = `
 id, tenant_id, org_unit_id, email, name, given_name, family_name, locale, time_zone, password_hash, created_at, expires_at from registrations`
 
