@@ -81,6 +81,33 @@ func Do[T any](ctx context.Context, k *Keys, fn func() (T, error)) (result T, re
 	return result, false, errors.Join(err, k.finish(ctx, key, id.BodyHash[:], result, err))
 }
 
+// Replace keeps another answer for the idempotency key of ctx, if the present one is
+// still what the caller was given: for an effect that is made anew when a request
+// is repeated. False says that another repetition was faster.
+func Replace[T comparable](ctx context.Context, k *Keys, old, next T) (bool, error) {
+	id, ok := work.IdempotencyFrom(ctx)
+	if !ok {
+		return false, nil
+	}
+	raw, err := json.Marshal(next)
+	if err != nil {
+		return false, apperr.Internal(fmt.Errorf("keep answer: %w", err))
+	}
+	replaced := false
+	_, err = k.book.Update(ctx, keyOf(id), func(current *answer) (*answer, error) {
+		replaced = false
+		var kept T
+		if current == nil || !current.Done || current.Refusal != nil || json.Unmarshal(current.Result, &kept) != nil || kept != old {
+			return current, record.ErrKeep
+		}
+		replaced = true
+		changed := *current
+		changed.Result = raw
+		return &changed, nil
+	})
+	return replaced, err
+}
+
 func keyOf(id work.Idempotency) string {
 	h := sha256.Sum256([]byte(id.Caller + "\x00" + id.Route + "\x00" + id.Key))
 	return "once." + base64.RawURLEncoding.EncodeToString(h[:])

@@ -66,7 +66,10 @@ type SessionDocument struct {
 	Epoch int64 `json:"epoch"`
 	// Floor: a login that saw an epoch below it comes too late, what it proved
 	// has been changed since.
-	Floor    int64           `json:"floor,omitempty"`
+	Floor int64 `json:"floor,omitempty"`
+	// Closed is when all sessions were ended at somebody's wish: a login that had
+	// begun before comes too late, its second factor included.
+	Closed   time.Time       `json:"closed,omitzero"`
 	Sessions []SessionRecord `json:"sessions"` // ≤ 100, the oldest first
 	// ExpiresAt is also the TTL; it stands here for stores that ignore the TTL.
 	ExpiresAt time.Time `json:"exp"`

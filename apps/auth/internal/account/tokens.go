@@ -2,6 +2,8 @@ package account
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -46,12 +48,35 @@ func (s *Service) CreateToken(ctx context.Context, a work.Actor, in internalapi.
 	if err != nil || !repeated {
 		return made, err
 	}
-	err = s.Users.DeleteToken(ctx, internalapi.ActingOn{Acting: in.Acting, ID: id})
-	if err != nil && !apperr.IsKind(err, apperr.KindNotFound) {
+	return s.remakeToken(ctx, in, id)
+}
+
+// remakeToken makes the token of a repeated request anew, in place of the one whose
+// value was lost with the answer: of all repetitions one token is left.
+func (s *Service) remakeToken(ctx context.Context, in internalapi.TokenCreate, lost uuid.UUID) (internalapi.TokenCreated, error) {
+	drop := func(id uuid.UUID) error {
+		err := s.Users.DeleteToken(ctx, internalapi.ActingOn{Acting: in.Acting, ID: id})
+		if apperr.IsKind(err, apperr.KindNotFound) {
+			return nil
+		}
+		return err
+	}
+	if err := drop(lost); err != nil {
+		return internalapi.TokenCreated{}, err
+	}
+	made, err := s.Users.CreateToken(ctx, in)
+	if err != nil {
 		return made, err
 	}
-	return s.Users.CreateToken(ctx, in)
+	kept, err := once.Replace(ctx, s.Keys, lost, made.Token.ID)
+	if err != nil || !kept {
+		return internalapi.TokenCreated{}, errors.Join(errTokenRepeated.With(err), drop(made.Token.ID))
+	}
+	return made, nil
 }
+
+// errTokenRepeated answers the slower of two repetitions.
+var errTokenRepeated = apperr.Conflict("idempotency_in_progress", "A request with this Idempotency-Key is still running.").After(time.Second)
 
 // DeleteToken revokes a personal access token of the caller.
 func (s *Service) DeleteToken(ctx context.Context, a work.Actor, id uuid.UUID) error {

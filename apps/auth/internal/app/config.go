@@ -52,7 +52,7 @@ func (c Config) check() error {
 	within("REFRESH_ABSOLUTE", c.RefreshAbsolute, c.AccessTTL, 365*24*time.Hour)
 	within("REFRESH_IDLE", c.RefreshIdle, c.AccessTTL, c.RefreshAbsolute)
 	within("IMPERSONATION_TTL", c.ImpersonationTTL, c.AccessTTL, 12*time.Hour)
-	within("CHALLENGE_TTL", c.ChallengeTTL, time.Minute, 15*time.Minute)
+	within("CHALLENGE_TTL", c.ChallengeTTL, time.Minute, session.LongestLogin)
 	within("SSO_TTL", c.SSOTTL, time.Minute, time.Hour)
 	within("DEVICE_TTL", c.DeviceTTL, time.Hour, 365*24*time.Hour)
 	within("KEY_LEAD", c.KeyLead, 6*time.Minute, 24*time.Hour)

@@ -54,27 +54,33 @@ type built struct {
 }
 
 // build makes the core. Every secret that auth has is derived from the sealing
-// secret, each for one purpose.
+// secret, each for one purpose. What was made with an earlier one stays good while
+// that is configured.
 func build(p parts) (*built, error) {
 	sealer, err := keys.NewSealer(p.sealing...)
 	if err != nil {
 		return nil, err
 	}
-	self, err := keys.SelfKey(p.sealing[0])
-	if err != nil {
-		return nil, err
+	var self []keys.Key
+	var csrf [][]byte
+	for _, secret := range p.sealing {
+		key, err := keys.SelfKey(secret)
+		if err != nil {
+			return nil, err
+		}
+		mac, err := hkdf.Key(sha256.New, secret, nil, "lms auth csrf", 32)
+		if err != nil {
+			return nil, fmt.Errorf("derive key: %w", err)
+		}
+		self, csrf = append(self, key), append(csrf, mac)
 	}
 	chain, err := session.NewChain(p.sealing...)
 	if err != nil {
 		return nil, err
 	}
-	guard, err := throttle.New(p.store, p.config.rules(), p.now, p.sealing[0], p.config.DeviceTTL)
+	guard, err := throttle.New(p.store, p.config.rules(), p.now, p.config.DeviceTTL, p.sealing...)
 	if err != nil {
 		return nil, err
-	}
-	csrf, err := hkdf.Key(sha256.New, p.sealing[0], nil, "lms auth csrf", 32)
-	if err != nil {
-		return nil, fmt.Errorf("derive key: %w", err)
 	}
 	keeper := &keys.Keeper{
 		Vault: p.users, State: record.NewBook(p.store, p.now, keys.KeysEnd), Sealer: sealer, Self: self,
@@ -89,7 +95,7 @@ func build(p parts) (*built, error) {
 		Users: p.users, Sessions: sessions, Throttle: guard,
 		Challenges: record.NewBook(p.store, p.now, signin.ChallengeEnds), Flows: record.NewBook(p.store, p.now, signin.FlowEnds),
 		Providers: p.providers, Secrets: p.secrets, Minter: minter, Now: p.now, NewID: p.newID, Log: p.log,
-		Lives: p.config.lives(), CSRFKey: csrf, Origins: origins(p.config.ReturnOrigins), PublicURL: p.publicURL,
+		Lives: p.config.lives(), CSRFKeys: csrf, Origins: origins(p.config.ReturnOrigins), PublicURL: p.publicURL,
 	}
 	accounts := &account.Service{
 		Users: p.users, Sessions: sessions, Throttle: guard, Keys: once.New(p.store, p.now),

@@ -80,9 +80,7 @@ func (a *api) oauthToken(w http.ResponseWriter, req *http.Request) error {
 	case "client_credentials":
 		t, err = c.SignIn.ClientToken(ctx, proof, form.Get("scope"), caller)
 	case "refresh_token":
-		// A refresh token of a browser's cookie has no place here, and the
-		// tokens of people belong to no confidential client.
-		t, err = c.SignIn.RefreshGrant(ctx, form.Get("refresh_token"), caller)
+		t, err = c.SignIn.RefreshGrant(ctx, proof, form.Get("refresh_token"), caller)
 	case "":
 		return oauthError("invalid_request", "grant_type is missing.")
 	default:

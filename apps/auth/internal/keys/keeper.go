@@ -29,10 +29,11 @@ type Vault interface {
 // vault decides: a ring exists once the vault has taken it. The state block is a
 // copy that serves while the vault is away, and may be flushed.
 type Keeper struct {
-	Vault    Vault
-	State    *record.Book[internalapi.SigningKeys]
-	Sealer   *Sealer
-	Self     Key
+	Vault  Vault
+	State  *record.Book[internalapi.SigningKeys]
+	Sealer *Sealer
+	// Self are the keys of auth's own token, the newest first.
+	Self     []Key
 	Schedule Schedule
 	Now      func() time.Time
 	NewID    func() uuid.UUID
@@ -60,11 +61,12 @@ func (k *Keeper) Signer() (Key, error) {
 	return key, nil
 }
 
-// Published are the keys of the JWKS: the ring's and auth's own.
+// Published are the keys of the JWKS: the ring's and auth's own, also those by
+// which replicas sign that were not told of a new sealing secret yet.
 func (k *Keeper) Published() []Key {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return append(k.ring.Published(k.Now()), k.Self)
+	return append(k.ring.Published(k.Now()), k.Self...)
 }
 
 // Ready says whether tokens can be signed.

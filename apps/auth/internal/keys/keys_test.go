@@ -196,7 +196,7 @@ func (w *world) replica(secrets ...[]byte) *keys.Keeper {
 	self, err := keys.SelfKey(secrets[0])
 	require.NoError(w.t, err)
 	return &keys.Keeper{
-		Vault: w.vault, State: record.NewBook(w.store, w.clock.Now, keys.KeysEnd), Sealer: sealer, Self: self,
+		Vault: w.vault, State: record.NewBook(w.store, w.clock.Now, keys.KeysEnd), Sealer: sealer, Self: []keys.Key{self},
 		Schedule: schedule, Now: w.clock.Now, NewID: uuid.New, Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -23,9 +23,12 @@ type (
 // one more begins.
 const MaxPerSubject = 100
 
-// floorLife is how long a document without sessions stays: as long as a login
-// may take that began before they were ended.
-const floorLife = 10 * time.Minute
+// floorLife is how long a document without sessions stays: longer than a login may
+// take that began before they were ended, its second factor included.
+const floorLife = LongestLogin + 5*time.Minute
+
+// LongestLogin bounds the time from the first factor to the second.
+const LongestLogin = 15 * time.Minute
 
 // Ends is when a document ends.
 func Ends(d *Document) time.Time { return d.ExpiresAt }
@@ -101,6 +104,9 @@ func end(d *Document, o internalapi.EndSessions, now time.Time) int {
 		return 0
 	}
 	d.Floor = max(d.Floor, o.Epoch)
+	if o.Epoch == 0 && now.After(d.Closed) {
+		d.Closed = now // no epoch says which logins are older
+	}
 	before := len(d.Sessions)
 	d.Sessions = slices.DeleteFunc(d.Sessions, func(s Record) bool {
 		return (o.ExceptSession == uuid.Nil || s.ID != o.ExceptSession) && (o.Epoch == 0 || s.ProofEpoch < o.Epoch)

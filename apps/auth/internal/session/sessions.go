@@ -60,11 +60,13 @@ type Opening struct {
 	// ProofEpoch is the subject's epoch when the password was proved, where that
 	// was earlier than Subject was read; 0 for the same.
 	ProofEpoch int64
-	Kind       string
-	Method     string
-	Device     string
-	From       From
-	Cookie     bool
+	// BegunAt is when the first factor was good, where a second one was asked for.
+	BegunAt time.Time
+	Kind    string
+	Method  string
+	Device  string
+	From    From
+	Cookie  bool
 
 	Actor        uuid.UUID
 	ActorSession uuid.UUID
@@ -100,7 +102,7 @@ func (s *Sessions) Open(ctx context.Context, o Opening) (Grant, error) {
 		if current != nil {
 			d = clone(current)
 		}
-		if d.Floor > proof {
+		if d.Floor > proof || !o.BegunAt.IsZero() && d.Closed.After(o.BegunAt) {
 			return nil, errTooLate
 		}
 		subject := o.Subject

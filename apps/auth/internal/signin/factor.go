@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,6 +28,7 @@ type Challenge struct {
 	Cookie     bool       `json:"cookie,omitempty"`
 	Known      uuid.UUID  `json:"known"`
 	Attempts   int        `json:"attempts"`
+	BegunAt    time.Time  `json:"begun_at"`
 	Ends       time.Time  `json:"exp"`
 }
 
@@ -42,7 +44,7 @@ func (s *Service) challenge(ctx context.Context, p proof) (Outcome, error) {
 	raw := secret()
 	c := &Challenge{
 		UserID: p.subject.UserID, Epoch: p.subject.Epoch, PasswordAt: p.subject.PasswordChangedAt,
-		Method: p.method, Device: p.device, Cookie: p.cookie, Known: p.known, Ends: s.Now().Add(s.Lives.Challenge),
+		Method: p.method, Device: p.device, Cookie: p.cookie, Known: p.known, BegunAt: s.Now(), Ends: s.Now().Add(s.Lives.Challenge),
 	}
 	if err := s.Challenges.Create(ctx, challengeKey(raw), c); err != nil {
 		return Outcome{}, err
@@ -93,7 +95,7 @@ func (s *Service) Factor(ctx context.Context, challenge, code string, caller Cal
 	if subject.Status != internalapi.PersonActive || !sameTime(subject.PasswordChangedAt, c.PasswordAt) {
 		return nil, errChallenge
 	}
-	p := proof{subject: subject, method: c.Method + "+mfa", device: c.Device, cookie: c.Cookie, known: c.Known, caller: caller}
+	p := proof{subject: subject, method: c.Method + "+mfa", device: c.Device, cookie: c.Cookie, known: c.Known, caller: caller, begunAt: c.BegunAt}
 	return s.open(ctx, p, c.Epoch, reply.RecoveryCodesLeft)
 }
 
@@ -122,7 +124,11 @@ func sameTime(a, b *time.Time) bool {
 // CSRF is the token that a refresh by cookie must also carry in a header: known
 // to pages of our own origin alone, bound to the session.
 func (s *Service) CSRF(sid uuid.UUID) string {
-	m := hmac.New(sha256.New, s.CSRFKey)
+	return csrfToken(s.CSRFKeys[0], sid)
+}
+
+func csrfToken(key []byte, sid uuid.UUID) string {
+	m := hmac.New(sha256.New, key)
 	m.Write([]byte("csrf\x00"))
 	m.Write(sid[:])
 	return base64.RawURLEncoding.EncodeToString(m.Sum(nil))
@@ -131,5 +137,7 @@ func (s *Service) CSRF(sid uuid.UUID) string {
 // CheckCSRF says whether a token belongs to the session of a refresh token.
 func (s *Service) CheckCSRF(refresh, token string) bool {
 	t, err := s.Sessions.Chain.Parse(refresh)
-	return err == nil && hmac.Equal([]byte(token), []byte(s.CSRF(t.Session)))
+	return err == nil && slices.ContainsFunc(s.CSRFKeys, func(key []byte) bool {
+		return hmac.Equal([]byte(token), []byte(csrfToken(key, t.Session)))
+	})
 }

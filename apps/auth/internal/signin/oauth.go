@@ -84,8 +84,20 @@ func (s *Service) ClientToken(ctx context.Context, p ClientProof, scope string, 
 	return &Tokens{Access: access, AccessLife: s.Lives.Access, Session: rec}, nil
 }
 
-// RefreshGrant is Refresh in the words of RFC 6749.
-func (s *Service) RefreshGrant(ctx context.Context, raw string, caller Caller) (*Tokens, error) {
+// RefreshGrant is Refresh in the words of RFC 6749. A refresh token of a browser's
+// cookie has no place here: it would leave the cookie. Nor has a client's secret:
+// the tokens of people were issued to no confidential client.
+func (s *Service) RefreshGrant(ctx context.Context, client ClientProof, raw string, caller Caller) (*Tokens, error) {
+	if client != (ClientProof{}) {
+		return nil, errGrant
+	}
+	_, rec, err := s.Sessions.Peek(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	if rec != nil && rec.Cookie {
+		return nil, errGrant
+	}
 	t, err := s.Refresh(ctx, raw, caller)
 	if apperr.IsKind(err, apperr.KindUnauthenticated) {
 		return nil, errGrant.With(err)

@@ -77,7 +77,7 @@ type Service struct {
 	NewID      func() uuid.UUID
 	Log        *slog.Logger
 	Lives      Lives
-	CSRFKey    []byte
+	CSRFKeys   [][]byte // the newest first
 	Origins    []string // where single sign-on may return to, besides paths of our own
 	PublicURL  string
 }
@@ -219,6 +219,7 @@ type proof struct {
 	cookie  bool
 	known   uuid.UUID // the known device
 	caller  Caller
+	begunAt time.Time // of a login with a second factor
 }
 
 // proceed asks for the second factor or opens the session.
@@ -237,7 +238,7 @@ func (s *Service) proceed(ctx context.Context, p proof) (Outcome, error) {
 func (s *Service) open(ctx context.Context, p proof, proofEpoch int64, codesLeft *int) (*Tokens, error) {
 	g, err := s.Sessions.Open(ctx, session.Opening{
 		Subject: p.subject, ProofEpoch: proofEpoch, Kind: internalapi.SessionLogin, Method: p.method,
-		Device: p.device, From: p.caller.session(), Cookie: p.cookie,
+		Device: p.device, From: p.caller.session(), Cookie: p.cookie, BegunAt: p.begunAt,
 	})
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,23 +45,28 @@ type Throttle struct {
 	book  *record.Book[Count]
 	rules Rules
 	now   func() time.Time
-	key   []byte
+	keys  [][]byte // the newest first
 	life  time.Duration
 }
 
-// New makes a throttle. secret, at least 32 bytes, signs device tokens; they
-// are good for deviceLife.
-func New(store record.Store, rules Rules, now func() time.Time, secret []byte, deviceLife time.Duration) (*Throttle, error) {
-	if len(secret) < 32 {
-		return nil, errors.New("the secret of device tokens needs at least 32 bytes")
+// New makes a throttle. Device tokens are good for deviceLife; they are signed
+// with the first secret, and recognised by any. A secret has at least 32 bytes.
+func New(store record.Store, rules Rules, now func() time.Time, deviceLife time.Duration, secrets ...[]byte) (*Throttle, error) {
+	if len(secrets) == 0 {
+		return nil, errors.New("device tokens need a secret")
 	}
-	key, err := hkdf.Key(sha256.New, secret, nil, "lms auth known device", 32)
-	if err != nil {
-		return nil, err
+	t := &Throttle{book: record.NewBook(store, now, CountEnds), rules: rules, now: now, life: deviceLife}
+	for _, secret := range secrets {
+		if len(secret) < 32 {
+			return nil, errors.New("the secret of device tokens needs at least 32 bytes")
+		}
+		key, err := hkdf.Key(sha256.New, secret, nil, "lms auth known device", 32)
+		if err != nil {
+			return nil, err
+		}
+		t.keys = append(t.keys, key)
 	}
-	return &Throttle{
-		book: record.NewBook(store, now, CountEnds), rules: rules, now: now, key: key, life: deviceLife,
-	}, nil
+	return t, nil
 }
 
 // Try is one login or code that was let through. It counts as a failure until
@@ -83,7 +89,7 @@ type hold struct {
 // device is the token of an earlier login on the device, or "".
 func (t *Throttle) Login(ctx context.Context, login, address, device string) (*Try, error) {
 	name := t.hash(Normalize(login))
-	if id, ok := t.device(device, name); ok {
+	if id, ok := t.device(device, login); ok {
 		return t.begin(ctx, id, hold{key: "throttle.device." + id.String(), rule: t.rules.Device, clear: true})
 	}
 	return t.begin(ctx, uuid.Nil,
@@ -188,8 +194,10 @@ func network(address string) string {
 }
 
 // hash keeps names and addresses out of the keys of the state store.
-func (t *Throttle) hash(s string) string {
-	m := hmac.New(sha256.New, t.key)
+func (t *Throttle) hash(s string) string { return hashed(t.keys[0], s) }
+
+func hashed(key []byte, s string) string {
+	m := hmac.New(sha256.New, key)
 	m.Write([]byte("name\x00" + s))
 	return base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:18])
 }
@@ -203,24 +211,25 @@ func (t *Throttle) DeviceToken(login string, id uuid.UUID) string {
 	b := make([]byte, 0, deviceBytes)
 	b = append(b, id[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.now().Unix())) // after 1970
-	b = append(b, t.deviceMAC(b, t.hash(Normalize(login)))...)
+	b = append(b, deviceMAC(t.keys[0], b, login)...)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func (t *Throttle) deviceMAC(head []byte, name string) []byte {
-	m := hmac.New(sha256.New, t.key)
+func deviceMAC(key, head []byte, login string) []byte {
+	m := hmac.New(sha256.New, key)
 	m.Write([]byte("device\x00"))
 	m.Write(head)
-	m.Write([]byte(name))
+	m.Write([]byte(hashed(key, Normalize(login))))
 	return m.Sum(nil)
 }
 
-func (t *Throttle) device(token, name string) (uuid.UUID, bool) {
+func (t *Throttle) device(token, login string) (uuid.UUID, bool) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) != deviceBytes {
 		return uuid.Nil, false
 	}
-	if !hmac.Equal(b[24:], t.deviceMAC(b[:24], name)) {
+	ours := func(key []byte) bool { return hmac.Equal(b[24:], deviceMAC(key, b[:24], login)) }
+	if !slices.ContainsFunc(t.keys, ours) {
 		return uuid.Nil, false
 	}
 	made := time.Unix(int64(binary.BigEndian.Uint64(b[16:24])), 0) // under our MAC

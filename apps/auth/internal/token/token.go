@@ -64,7 +64,7 @@ func (m *Minter) MintService(service string, issued, expires time.Time) (string,
 
 // Own signs auth's own service token, with the key that needs no ring.
 func (m *Minter) Own(now time.Time, life time.Duration) (string, error) {
-	return m.service(m.Keys.Self, "auth", now, now.Add(life))
+	return m.service(m.Keys.Self[0], "auth", now, now.Add(life))
 }
 
 func (m *Minter) service(key keys.Key, service string, issued, expires time.Time) (string, error) {
