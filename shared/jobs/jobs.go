@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"lms/shared/apperr"
+	"lms/shared/contracts/internalapi"
 	"lms/shared/pg"
 	"lms/shared/work"
 )
@@ -38,7 +39,13 @@ type Options struct {
 	Log *slog.Logger
 	// Parallel is how many jobs run at once in this process; default 2.
 	Parallel int
+	// Standing says what a person or client may do now, for Run.Principal: 404 for
+	// who is gone. Without it they may what they might when they asked.
+	Standing Standing
 }
+
+// Standing asks how somebody stands.
+type Standing func(ctx context.Context, id uuid.UUID) (internalapi.ActorStanding, error)
 
 // Runner takes due jobs and runs them.
 type Runner struct {
@@ -211,8 +218,12 @@ func (r *Runner) conclude(ctx context.Context, j claimed, run *Run, result json.
 		return r.finish(ctx, run, work.JobSucceeded, result, "")
 	case errors.Is(context.Cause(ctx), errCanceled):
 		return r.finish(ctx, run, work.JobCanceled, nil, "")
+	case errors.Is(context.Cause(ctx), errStandingChanged):
+		return r.release(ctx, run, 0) // it goes on with what may be done now
+	case errors.Is(err, errStandingUnknown):
+		return r.release(ctx, run, renewEvery)
 	case ctx.Err() != nil:
-		return r.release(ctx, run) // shutting down: another takes it up at once
+		return r.release(ctx, run, 0) // shutting down: another takes it up at once
 	case apperr.Deterministic(err) || apperr.IsKind(err, apperr.KindConflict):
 		return r.finish(ctx, run, work.JobFailed, nil, apperr.From(err).Message)
 	case j.Attempts >= maxAttempts:
@@ -236,11 +247,12 @@ func (r *Runner) finish(ctx context.Context, run *Run, state work.JobState, resu
 	})
 }
 
-// release gives the job back as if it had not been tried.
-func (r *Runner) release(ctx context.Context, run *Run) error {
+// release gives the job back as if it had not been tried, to be taken up after a
+// pause.
+func (r *Runner) release(ctx context.Context, run *Run, pause time.Duration) error {
 	done, total := run.progress()
 	return r.end(ctx, run, func(ctx context.Context, u *pg.Unit) (int64, error) {
-		return pg.Exec(ctx, u, releaseSQL, run.ID, u.Now(), done, total, run.claim)
+		return pg.Exec(ctx, u, releaseSQL, run.ID, u.Now().Add(pause), done, total, run.claim)
 	})
 }
 

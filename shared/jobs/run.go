@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"lms/shared/apperr"
+	"lms/shared/authz"
 	"lms/shared/pg"
 	"lms/shared/work"
 )
@@ -18,13 +19,18 @@ import (
 var (
 	errCanceled  = errors.New("canceled by its owner")
 	errLeaseLost = errors.New("the job's lease ran out")
+	// What concerns who asked for the job.
+	errStandingChanged = errors.New("who asked for the job may do other things now")
+	errStandingUnknown = errors.New("it is not known what who asked for the job may do")
 )
 
 // Run is a job while it runs.
 type Run struct {
 	ID       uuid.UUID
 	TenantID uuid.UUID
-	Actor    work.Actor
+	// Actor is who asked for it, as of then: for records. What a handler decides by
+	// is Principal.
+	Actor work.Actor
 
 	runner *Runner
 	claim  uuid.UUID
@@ -32,6 +38,8 @@ type Run struct {
 	cursor json.RawMessage
 	done   int64
 	total  int64
+	acting *authz.Principal // that Principal gave
+	looked time.Time        // when it was asked for
 }
 
 // Row is one line of a job's report.
@@ -123,6 +131,9 @@ func (r *Run) keepLease(ctx context.Context, cancel context.CancelCauseFunc, sto
 			r.runner.o.Log.Warn("job lease not renewed", "job", r.ID, "error", err)
 		case wish:
 			cancel(errCanceled)
+			return
+		case r.changed(ctx):
+			cancel(errStandingChanged)
 			return
 		default:
 			held = asked

@@ -48,6 +48,7 @@ type Kit struct {
 	known    []string // names of variables that were loaded
 	settings []any    // for the log
 	policy   *policy.Cache
+	standing jobs.Standing
 	tokens   dapr.TokenSource
 	forget   func(token string)
 	loops    *loops
@@ -80,6 +81,10 @@ func (k *Kit) UseAuthz(s authz.Source) {
 	k.Authz, k.policy = s, nil
 	k.Web.SetAuthz(s)
 }
+
+// UseStanding replaces what is asked of user about who asked for a job: for user
+// itself.
+func (k *Kit) UseStanding(s jobs.Standing) { k.standing = s }
 
 // UseVerifier replaces the verifier with keys from auth: for auth itself, and
 // for tests.

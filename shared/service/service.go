@@ -19,12 +19,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"lms/migrations"
 	"lms/shared/authn"
 	"lms/shared/clock"
 	"lms/shared/config"
+	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
 	"lms/shared/inbox"
 	"lms/shared/jobs"
@@ -143,6 +145,7 @@ func (k *Kit) open(ctx context.Context) (err error) {
 	tokens := authn.NewServiceTokens(fetchToken(k.Dapr, k.Name, cfg.ServiceSecret), nil)
 	k.tokens, k.forget = tokens.Token, tokens.Forget
 	k.Verifier = k.newVerifier()
+	k.standing = fetchStanding(k.Dapr)
 	k.policy = policy.New(fetchSnapshot(k.Dapr), nil)
 	k.Authz = k.policy
 	k.Web = web.NewRouter(web.Options{
@@ -204,7 +207,9 @@ func (k *Kit) openDatabase(ctx context.Context) (err error) {
 			Latency:    m.InboxLag,
 		},
 	})
-	k.Jobs = jobs.New(jobs.Options{DB: k.DB, Log: k.Log})
+	k.Jobs = jobs.New(jobs.Options{DB: k.DB, Log: k.Log, Standing: func(ctx context.Context, id uuid.UUID) (internalapi.ActorStanding, error) {
+		return k.standing(ctx, id)
+	}})
 	return nil
 }
 

@@ -8,12 +8,16 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"lms/shared/authn"
 	"lms/shared/authz"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
+	"lms/shared/jobs"
 	"lms/shared/outbox"
 	"lms/shared/policy"
 )
@@ -145,6 +149,14 @@ func fetchSnapshot(c *dapr.Client) policy.Fetch {
 		call.Out, call.OutHeader = &snapshot, &header
 		status, err := c.Invoke(ctx, call)
 		return policy.Answer{NotModified: status == http.StatusNotModified, ETag: header.Get("ETag"), Snapshot: snapshot}, err
+	}
+}
+
+// fetchStanding asks user what who asked for a job may do now.
+func fetchStanding(c *dapr.Client) jobs.Standing {
+	return func(ctx context.Context, id uuid.UUID) (out internalapi.ActorStanding, err error) {
+		_, err = c.Invoke(ctx, dapr.Call{App: "user", Path: strings.Replace(internalapi.PathActor, "{id}", id.String(), 1), Out: &out})
+		return out, err //nolint:wrapcheck // already an apperr
 	}
 }
 

@@ -15,6 +15,10 @@ const (
 	PathAuthzSnapshot = "/internal/authz/snapshot"
 	// PathUserCards: POST CardsRequest answers CardsReply.
 	PathUserCards = "/internal/users/cards"
+	// PathActor: GET answers ActorStanding of a person or client; 404 for who never
+	// was, or was erased or deleted. For what is decided after the request that asked
+	// for it, which carries the grants of then.
+	PathActor = "/internal/actors/{id}"
 	// PathGroupMembers: POST GroupMembersRequest answers GroupMembersReply.
 	PathGroupMembers = "/internal/groups/members"
 	// PathCourseGroups: GET answers CourseGroupsReply: the group sets of a course.
@@ -226,6 +230,15 @@ type LoginSubject struct {
 	Locale        string        `json:"locale"`
 	// PasswordChangedAt: a session that began before it ends at its refresh.
 	PasswordChangedAt *time.Time `json:"password_changed_at,omitempty"`
+}
+
+// ActorStanding is what somebody may do now.
+type ActorStanding struct {
+	ID        uuid.UUID     `json:"id"`
+	TenantID  uuid.UUID     `json:"tenant_id"`
+	OrgUnitID uuid.UUID     `json:"org_unit_id"`
+	Active    bool          `json:"active"`
+	Grants    []authz.Grant `json:"grants"` // platform and org units only
 }
 
 // Refusals of a LoginReply.

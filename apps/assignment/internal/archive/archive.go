@@ -39,6 +39,10 @@ func (j *Jobs) pack(ctx context.Context, run *jobs.Run, in coursework.Archiving)
 	if j.Objects == nil {
 		return nil, apperr.Unavailable("objects_unavailable", "Files cannot be read at the moment.")
 	}
+	actor, err := run.Principal(ctx)
+	if err != nil {
+		return nil, err
+	}
 	key := objects.Key(run.TenantID, "exports", run.ID, "submissions.zip")
 	// A writer whose context ends before it is closed leaves nothing behind.
 	writing, abandon := context.WithCancel(ctx)
@@ -49,7 +53,7 @@ func (j *Jobs) pack(ctx context.Context, run *jobs.Run, in coursework.Archiving)
 	}
 	out := packed{JobFile: service.JobFile{ObjectKey: key, Filename: "submissions.zip", MediaType: "application/zip"}}
 	z := zip.NewWriter(w)
-	err = j.Service.Archive(ctx, run.Actor.Principal, in, func(ctx context.Context, p coursework.Packed) error {
+	err = j.Service.Archive(ctx, actor, in, func(ctx context.Context, p coursework.Packed) error {
 		out.Submissions++
 		run.Progress(int64(out.Submissions), 0)
 		return j.add(ctx, z, p, &out)

@@ -74,7 +74,11 @@ func gradebookJobs(r *jobs.Runner, s *coursework.Service) {
 		if resumed {
 			from = at.Lines
 		}
-		err = s.RunImport(ctx, run.Actor.Principal, in, from, func(ctx context.Context, line, lines, unchanged int, cells []coursework.ImportedCell) error {
+		actor, err := run.Principal(ctx)
+		if err != nil {
+			return nil, err
+		}
+		err = s.RunImport(ctx, actor, in, from, func(ctx context.Context, line, lines, unchanged int, cells []coursework.ImportedCell) error {
 			for _, c := range cells {
 				if err := run.Row(ctx, c.N, c.Status, c.Code, c.Message, c.Ref); err != nil {
 					return err

@@ -12,6 +12,7 @@ import (
 	"lms/apps/content/internal/qti"
 	"lms/apps/content/internal/quiz"
 	"lms/shared/apperr"
+	"lms/shared/authz"
 	"lms/shared/archive"
 	"lms/shared/jobs"
 	"lms/shared/objects"
@@ -37,7 +38,11 @@ func (q *Questions) importQuestions(ctx context.Context, run *jobs.Run, in quiz.
 	if q.Objects == nil {
 		return nil, apperr.Unavailable("objects_unavailable", "Files cannot be read at the moment.")
 	}
-	up, err := q.Service.Upload(ctx, run.Actor.Principal, in.UploadID)
+	actor, err := run.Principal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	up, err := q.Service.Upload(ctx, actor, in.UploadID)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +57,7 @@ func (q *Questions) importQuestions(ctx context.Context, run *jobs.Run, in quiz.
 		return run.Row(ctx, n, row.Status, row.Code, row.Message, map[string]string{"ref": row.Ref})
 	}
 	for i, item := range items {
-		if err := q.importItem(ctx, run, in, item, line); err != nil {
+		if err := q.importItem(ctx, actor, in, item, line); err != nil {
 			return nil, err
 		}
 		run.Progress(int64(i+1), int64(len(items)))
@@ -63,11 +68,11 @@ func (q *Questions) importQuestions(ctx context.Context, run *jobs.Run, in quiz.
 // importItem tells what was made of one item, and then what of it was not
 // understood. An item that was imported already is found again by its identifier,
 // so that a job that runs twice makes nothing twice.
-func (q *Questions) importItem(ctx context.Context, run *jobs.Run, in quiz.ImportRequest, item qti.Item, line func(quiz.Row) error) error {
+func (q *Questions) importItem(ctx context.Context, actor authz.Principal, in quiz.ImportRequest, item qti.Item, line func(quiz.Row) error) error {
 	if item.Question == nil {
 		return line(quiz.Row{Ref: item.Ref, Status: quiz.RowSkipped, Code: item.Code, Message: item.Message})
 	}
-	row, err := q.Service.ImportQuestion(ctx, run.Actor.Principal, in, *item.Question)
+	row, err := q.Service.ImportQuestion(ctx, actor, in, *item.Question)
 	if err != nil {
 		return err
 	}

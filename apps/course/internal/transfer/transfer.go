@@ -43,7 +43,11 @@ func (j *Jobs) Handle(r *jobs.Runner) {
 }
 
 func (j *Jobs) copyCourse(ctx context.Context, run *jobs.Run, in catalog.CopyRequest) (any, error) {
-	out, notes, err := j.Service.RunCopy(ctx, run.Actor.Principal, in)
+	actor, err := run.Principal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, notes, err := j.Service.RunCopy(ctx, actor, in)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +74,11 @@ func (j *Jobs) importCourse(ctx context.Context, run *jobs.Run, in catalog.Impor
 	if j.Objects == nil {
 		return nil, noObjects()
 	}
-	up, err := j.Service.Upload(ctx, run.Actor.Principal, in.UploadID)
+	actor, err := run.Principal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	up, err := j.Service.Upload(ctx, actor, in.UploadID)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +86,7 @@ func (j *Jobs) importCourse(ctx context.Context, run *jobs.Run, in catalog.Impor
 	if err != nil {
 		return nil, explained(err)
 	}
-	out, more, err := j.Service.RunImport(ctx, run.Actor.Principal, in, pkg)
+	out, more, err := j.Service.RunImport(ctx, actor, in, pkg)
 	if err != nil {
 		return nil, explained(err)
 	}
@@ -158,7 +166,11 @@ func (j *Jobs) exportCourse(ctx context.Context, run *jobs.Run, in catalog.Expor
 	if j.Objects == nil {
 		return nil, noObjects()
 	}
-	pkg, err := j.Service.Pack(ctx, run.Actor.Principal, in.CourseID)
+	actor, err := run.Principal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pkg, err := j.Service.Pack(ctx, actor, in.CourseID)
 	if err != nil {
 		return nil, err
 	}

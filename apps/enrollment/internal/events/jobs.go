@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"lms/apps/enrollment/internal/enrollment"
+	"lms/shared/authz"
 	"lms/shared/jobs"
 )
 
@@ -34,13 +35,13 @@ func Jobs(r *jobs.Runner, s *enrollment.Service) {
 		return map[string]int64{"learners": at.N}, err
 	})
 	jobs.Handle(r, enrollment.JobBulkEnroll, func(ctx context.Context, run *jobs.Run, in enrollment.Bulk) (any, error) {
-		return listed(run, func(from int64, report func(context.Context, enrollment.Row, int) error) error {
-			return s.RunBulk(ctx, run.Actor.Principal, in, from, report)
+		return listed(ctx, run, func(actor authz.Principal, from int64, report reporter) error {
+			return s.RunBulk(ctx, actor, in, from, report)
 		})
 	})
 	jobs.Handle(r, enrollment.JobImport, func(ctx context.Context, run *jobs.Run, in enrollment.Import) (any, error) {
-		return listed(run, func(from int64, report func(context.Context, enrollment.Row, int) error) error {
-			return s.RunImport(ctx, run.Actor.Principal, in, from, report)
+		return listed(ctx, run, func(actor authz.Principal, from int64, report reporter) error {
+			return s.RunImport(ctx, actor, in, from, report)
 		})
 	})
 }
@@ -60,12 +61,19 @@ type lineCursor struct {
 // twice changes nothing.
 const cursorEvery = 50
 
-func listed(run *jobs.Run, work func(from int64, report func(context.Context, enrollment.Row, int) error) error) (any, error) {
+// reporter takes a line that is done, and how many there are.
+type reporter = func(ctx context.Context, row enrollment.Row, total int) error
+
+func listed(ctx context.Context, run *jobs.Run, work func(actor authz.Principal, from int64, report reporter) error) (any, error) {
 	at := lineCursor{Tally: enrollment.Tally{}}
 	if _, err := run.Cursor(&at); err != nil {
 		return nil, err
 	}
-	err := work(at.N, func(ctx context.Context, row enrollment.Row, total int) error {
+	actor, err := run.Principal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = work(actor, at.N, func(ctx context.Context, row enrollment.Row, total int) error {
 		if err := run.Row(ctx, row.N, row.Status, row.Code, row.Message, row.Ref); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"lms/apps/user/internal/passwords"
 	"lms/apps/user/internal/postgres"
 	"lms/apps/user/internal/seal"
+	"lms/shared/contracts/internalapi"
 	"lms/shared/jobs"
 	"lms/shared/service"
 )
@@ -91,6 +92,11 @@ func Build(_ context.Context, k *service.Kit) error {
 		Files: files{k.Objects}, Now: k.Now, NewID: k.NewID, Random: func(b []byte) { _, _ = rand.Read(b) }, // it never fails (Go 1.24)
 		Config: domain,
 	}
+	standing := func(ctx context.Context, id uuid.UUID) (internalapi.ActorStanding, error) {
+		who, err := svc.ActorOf(ctx, id)
+		return internalapi.ActorStanding(who), err
+	}
+	k.UseStanding(standing)
 	api := &httpapi.API{Service: svc, Snapshots: snapshots}
 	if k.Objects != nil {
 		api.Uploads = k.Objects
@@ -101,7 +107,7 @@ func Build(_ context.Context, k *service.Kit) error {
 	b.mails(k.Jobs)
 	// What takes long, or waits for other services, must not hold up a link that
 	// somebody waits for: it has a runner of its own.
-	long := jobs.New(jobs.Options{DB: k.DB, Log: k.Log, Parallel: cfg.LongJobs})
+	long := jobs.New(jobs.Options{DB: k.DB, Log: k.Log, Parallel: cfg.LongJobs, Standing: standing})
 	b.long(long)
 	k.Go("long-jobs", long.Run)
 	k.Every("expire", time.Hour, svc.Expire)

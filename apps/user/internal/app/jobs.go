@@ -39,7 +39,11 @@ func (b *background) mails(r *jobs.Runner) {
 // long are jobs that may take minutes.
 func (b *background) long(r *jobs.Runner) {
 	jobs.Handle(r, identity.JobMerge, func(ctx context.Context, run *jobs.Run, in identity.MergeInput) (any, error) {
-		return b.svc.Merge(ctx, run.Actor.Principal, in)
+		actor, err := run.Principal(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return b.svc.Merge(ctx, actor, in)
 	})
 	jobs.Handle(r, identity.JobImport, b.importPeople)
 	jobs.Handle(r, identity.JobExport, b.export)
@@ -138,7 +142,11 @@ func (b *background) importPeople(ctx context.Context, run *jobs.Run, in identit
 	if err != nil {
 		return nil, err
 	}
-	im, err := b.svc.NewImporter(ctx, run.Actor.Principal, in.ImportOptions)
+	actor, err := run.Principal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	im, err := b.svc.NewImporter(ctx, actor, in.ImportOptions)
 	if err != nil {
 		return nil, err
 	}

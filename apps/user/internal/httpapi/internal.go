@@ -16,6 +16,7 @@ func (a *API) internalRoutes(r *web.Router) {
 	op := operation("Internal")
 	web.Register(r, op(http.MethodGet, internalapi.PathAuthzSnapshot, "internal-authz-snapshot", "The tree of org units and all roles", web.Internal()), a.snapshot)
 	web.Register(r, op(http.MethodPost, internalapi.PathUserCards, "internal-user-cards", "What may be shown of people", web.Internal()), a.cards)
+	web.Register(r, op(http.MethodGet, internalapi.PathActor, "internal-actor", "What somebody may do now", web.Internal()), a.actor)
 	web.Register(r, op(http.MethodPost, internalapi.PathGroupMembers, "internal-group-members", "The members of groups, page by page", web.Internal()), a.groupMembers)
 	web.Register(r, op(http.MethodGet, internalapi.PathCourseGroups, "internal-course-groups", "The group sets of a course", web.Internal()), a.courseGroups)
 	boot := op(http.MethodPost, internalapi.PathBootstrap, "internal-bootstrap", "Make the first organisation and the first administrator", web.Internal(internalapi.OperatorApp))
@@ -55,6 +56,11 @@ func (a *API) cards(ctx context.Context, in *cardsInput) (*web.Resource[internal
 		}
 		return c
 	})}, 0), nil
+}
+
+func (a *API) actor(ctx context.Context, in *web.ByID) (*web.Resource[internalapi.ActorStanding], error) {
+	who, err := a.Service.ActorOf(ctx, in.ID)
+	return web.Res(internalapi.ActorStanding(who), 0), err
 }
 
 // seesEmail says which services write to people.

@@ -86,6 +86,37 @@ func (s *Service) Cards(ctx context.Context, ids []uuid.UUID) (users []User, err
 	return users, err
 }
 
+// Actor is a person or client with what they may do now.
+type Actor struct {
+	ID        uuid.UUID
+	TenantID  uuid.UUID
+	OrgUnitID uuid.UUID
+	Active    bool
+	Grants    []authz.Grant
+}
+
+// ActorOf answers what somebody may do now; 404 for who is gone.
+func (s *Service) ActorOf(ctx context.Context, id uuid.UUID) (a Actor, err error) {
+	err = s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		u, err := tx.User(ctx, id)
+		if apperr.IsKind(err, apperr.KindNotFound) {
+			c, err := tx.Client(ctx, id)
+			a = Actor{ID: c.ID, TenantID: c.TenantID, OrgUnitID: c.OrgUnitID, Active: true, Grants: c.Grants}
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if u.Status.Gone() {
+			return apperr.NotFound("user")
+		}
+		grants, err := tx.GrantsOf(ctx, id)
+		a = Actor{ID: u.ID, TenantID: u.TenantID, OrgUnitID: u.OrgUnitID, Active: u.Status == StatusActive, Grants: authzGrants(grants)}
+		return err
+	})
+	return a, err
+}
+
 // Bootstrap is the first organisation and administrator.
 type Bootstrap struct {
 	Organisation string
