@@ -44,3 +44,24 @@ func MayConsume(service, topic string) bool {
 		return t.Name == topic && slices.Contains(t.Consumers, service)
 	})
 }
+
+// BuildingBlock is a component that is no topic: the name that services use,
+// whatever product stands behind it.
+type BuildingBlock struct {
+	Name string
+	Kind string   // of its type, such as state in state.redis
+	Apps []string // which load it
+	// Durable: what is in it must not be lost.
+	Durable bool
+}
+
+// BuildingBlocks are the components of every profile besides one per topic.
+func BuildingBlocks() []BuildingBlock {
+	all := append(Services(), "gateway")
+	return []BuildingBlock{
+		{Name: "state", Kind: "state", Apps: []string{"notification"}, Durable: true},
+		{Name: "cache", Kind: "state", Apps: all},
+		{Name: "email", Kind: "bindings", Apps: []string{"user", "notification"}},
+		{Name: "secrets", Kind: "secretstores", Apps: all},
+	}
+}
