@@ -97,37 +97,56 @@ func (e *env) knownSecrets() map[string]string {
 
 func (e *env) printProfile(r profile.Report, brief bool) error {
 	count := map[profile.Level]int{}
-	last := ""
 	for _, f := range r.Findings {
 		count[f.Level]++
+	}
+	var last profile.Level
+	for _, f := range alike(r.Findings) {
 		if brief && f.Level == profile.Note {
 			continue
 		}
-		subject := f.Component
-		if f.Setting != "" {
-			subject = strings.TrimSpace(subject + " " + f.Setting)
+		if f.Level != last {
+			fmt.Fprintf(e.out, "%s\n", strings.ToUpper(string(f.Level)))
+			last = f.Level
 		}
-		if head := string(f.Level); head != last {
-			fmt.Fprintf(e.out, "%s\n", strings.ToUpper(head))
-			last = head
-		}
-		fmt.Fprintf(e.out, "  %-11s  %s: %s\n", f.Effect, subject, f.Found)
+		fmt.Fprintf(e.out, "  %-11s  %s: %s\n", f.Effect, strings.TrimSpace(f.Component+" "+f.Setting), f.Found)
 		if f.Remedy != "" {
 			fmt.Fprintf(e.out, "  %-11s    → %s\n", "", f.Remedy)
 		}
 	}
 	verdict := "it can be used"
-	if r.Refused() {
-		verdict = "it is refused: it could not keep what was acknowledged"
-		if !loses(r) {
-			verdict = "it is refused"
-		}
+	switch {
+	case loses(r):
+		verdict = "it is refused: what was acknowledged could be lost"
+	case r.Refused():
+		verdict = "it is refused"
 	}
 	_, err := fmt.Fprintf(e.out, "%s: %d components, %d refused, %d warnings, %d notes; %s\n", r.Dir, len(r.Components), count[profile.Refused], count[profile.Warning], count[profile.Note], verdict)
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
+}
+
+// alike puts what is said of several components, word for word but for their
+// own names, into one finding: a person reads it once.
+func alike(findings []profile.Finding) []profile.Finding {
+	var out []profile.Finding
+	at := map[profile.Finding]int{}
+	for _, f := range findings {
+		own := f
+		own.Component = ""
+		publisher := strings.TrimPrefix(f.Component, "events-")
+		own.Found, own.Remedy = strings.ReplaceAll(f.Found, publisher+".events", "X.events"), strings.ReplaceAll(f.Remedy, "-"+publisher, "-X")
+		if i, ok := at[own]; ok && f.Component != "" {
+			out[i].Component += ", " + f.Component
+			out[i].Found, out[i].Remedy = own.Found, own.Remedy
+			continue
+		}
+		at[own] = len(out)
+		out = append(out, f)
+	}
+	return out
 }
 
 func loses(r profile.Report) bool {

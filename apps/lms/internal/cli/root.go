@@ -115,19 +115,27 @@ source tree. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing runs.`,
 	root.PersistentFlags().StringVar(&e.rootFlag, "root", "", "source tree (else the one that the current folder lies in)")
 	root.SetFlagErrorFunc(usageError)
 	for _, c := range commands(e) {
-		c.SetFlagErrorFunc(usageError)
-		if c.Args != nil {
-			check := c.Args
-			c.Args = func(cmd *cobra.Command, args []string) error {
-				if err := check(cmd, args); err != nil {
-					return usageError(cmd, err)
-				}
-				return nil
-			}
-		}
+		refuseAsUsage(c)
 		root.AddCommand(c)
 	}
 	return root
+}
+
+// refuseAsUsage makes wrong flags and arguments of a command, and of those below
+// it, end with the exit code of wrong usage.
+func refuseAsUsage(c *cobra.Command) {
+	c.SetFlagErrorFunc(usageError)
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError(cmd, err)
+			}
+			return nil
+		}
+	}
+	for _, below := range c.Commands() {
+		refuseAsUsage(below)
+	}
 }
 
 func usageError(cmd *cobra.Command, err error) error {
