@@ -7,8 +7,11 @@ package journal
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,12 +57,15 @@ type Journal[T any] struct {
 	keep time.Duration
 	now  func() time.Time
 	book *record.Book[head[T]]
+
+	mu    sync.Mutex
+	marks map[string][]uint64 // key of a full part → its entries, in order
 }
 
 // New makes a journal whose documents hold size entries and whose days are kept
 // for at least keep.
 func New[T any](store record.Store, name string, size int, keep time.Duration, now func() time.Time) *Journal[T] {
-	return &Journal[T]{name: name, size: size, keep: keep, now: now, book: record.Durable(store, now, func(h *head[T]) time.Time {
+	return &Journal[T]{name: name, size: size, keep: keep, now: now, marks: map[string][]uint64{}, book: record.Durable(store, now, func(h *head[T]) time.Time {
 		return dayStart(h.Day + 1).Add(keep)
 	})}
 }
@@ -161,7 +167,11 @@ func (j *Journal[T]) replaceSealed(ctx context.Context, scope string, day int64,
 		}
 		found := false
 		for part := h.Sealed - 1; part >= 0 && !found; part-- {
-			if found, err = j.replaceIn(ctx, j.partKey(scope, day, part), e); err != nil {
+			key := j.partKey(scope, day, part)
+			if found, err = j.mayHold(ctx, key, e.ID); err == nil && found {
+				found, err = j.replaceIn(ctx, key, e)
+			}
+			if err != nil {
 				return nil, 0, err
 			}
 		}
@@ -170,6 +180,43 @@ func (j *Journal[T]) replaceSealed(ctx context.Context, scope string, day int64,
 		}
 	}
 	return left, h.Sealed, nil
+}
+
+// maxMarks bounds what is remembered of full parts: 16 MB.
+const maxMarks = 2_000_000
+
+// mark is the random end of an id.
+func mark(id uuid.UUID) uint64 { return binary.BigEndian.Uint64(id[8:]) }
+
+// mayHold says whether a full part may hold an entry. Which entries a full part has
+// never changes, so each is read once for that and not for every entry that comes
+// later: a day would cost the square of its entries.
+func (j *Journal[T]) mayHold(ctx context.Context, key string, id uuid.UUID) (bool, error) {
+	j.mu.Lock()
+	marks, known := j.marks[key]
+	j.mu.Unlock()
+	if !known {
+		p, err := j.book.Get(ctx, key)
+		if err != nil || p == nil {
+			return false, err
+		}
+		for _, e := range p.Entries {
+			marks = append(marks, mark(e.ID))
+		}
+		slices.Sort(marks)
+		j.remember(key, marks)
+	}
+	_, found := slices.BinarySearch(marks, mark(id))
+	return found, nil
+}
+
+func (j *Journal[T]) remember(key string, marks []uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.marks)*j.size > maxMarks {
+		clear(j.marks)
+	}
+	j.marks[key] = marks
 }
 
 func (j *Journal[T]) replaceIn(ctx context.Context, key string, e Entry[T]) (found bool, err error) {
@@ -237,7 +284,7 @@ func (j *Journal[T]) List(ctx context.Context, scope string, after *Place, limit
 		}
 		for ; part >= 0; part-- {
 			if scanned++; scanned > maxScan {
-				return out, &Place{Day: day, Part: part, Index: j.size}, nil
+				return out, &Place{Day: day, Part: part, Index: math.MaxInt}, nil
 			}
 			doc := h
 			if part < h.Sealed {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"lms/apps/notification/internal/journal"
 	"lms/shared/clock"
+	"lms/shared/record"
 	"lms/shared/record/recordtest"
 )
 
@@ -115,4 +117,32 @@ func TestWritersAtOnceLoseNothing(t *testing.T) {
 		require.False(t, seen[b], "%s is there twice", b)
 		seen[b] = true
 	}
+}
+
+// counted counts what a store is asked.
+type counted struct {
+	record.Store
+	reads atomic.Int64
+}
+
+func (c *counted) Get(ctx context.Context, key string) (record.Entry, error) {
+	c.reads.Add(1)
+	return c.Store.Get(ctx, key)
+}
+
+func TestAFullPartIsReadOnceForAllEntriesThatComeLater(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(day(10, 0))
+	store := &counted{Store: recordtest.NewMemory(c.Now)}
+	j := journal.New[string](store, "j", 5, 30*24*time.Hour, c.Now)
+	put := func(n int) int64 {
+		before := store.reads.Load()
+		for range n {
+			require.NoError(t, j.Put(t.Context(), "s", journal.Entry[string]{ID: uuid.New(), At: c.Now(), Body: "x"}))
+		}
+		return store.reads.Load() - before
+	}
+	first := put(100)
+	put(400)
+	require.Less(t, put(100), first+first/10, "an entry of a long day costs what one of a short day does")
 }

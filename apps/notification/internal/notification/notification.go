@@ -168,7 +168,7 @@ func New(o Options) *Service {
 		pulses:     record.NewBook(o.Store, o.Now, func(p *pulse) time.Time { return p.Ends }),
 		mail:       due.New(o.Store, "mail", mailShards, o.Now, o.NewID),
 		spread:     due.New(o.Store, "fanout", fanoutShards, o.Now, o.NewID),
-		deliveries: journal.New[Delivery](o.Store, "deliveries", 200, DeliveriesKept, o.Now),
+		deliveries: journal.New[Delivery](o.Store, "deliveries", 50, DeliveriesKept, o.Now),
 		audit:      journal.New[Act](o.Store, "audit", 200, auditKept, o.Now),
 		hub:        newHub(),
 		logged:     map[uuid.UUID]bool{},

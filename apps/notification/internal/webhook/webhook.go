@@ -195,7 +195,7 @@ func New(o Options) *Service {
 		queues:    record.Durable[queue](o.Store, o.Now, nil),
 		bodies:    record.Durable(o.Store, o.Now, func(b *body) time.Time { return b.Ends }),
 		due:       due.New(o.Store, "webhook", shards, o.Now, o.NewID),
-		log:       journal.New[Delivery](o.Store, "webhookdeliveries", 200, kept, o.Now),
+		log:       journal.New[Delivery](o.Store, "webhookdeliveries", 50, kept, o.Now),
 		cached:    map[uuid.UUID]cachedEndpoints{},
 	}
 }
