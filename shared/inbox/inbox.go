@@ -94,6 +94,8 @@ type Options struct {
 	// HoleAge is how old a hole must be before it is fetched; default 10 s, as
 	// the broker may just be reordering.
 	HoleAge time.Duration
+	// Wait is how long the sidecar may gather events; see Subscriber.
+	Wait time.Duration
 }
 
 // Inbox dispatches to handlers. Handlers are registered before it serves.

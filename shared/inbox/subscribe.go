@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"go.opentelemetry.io/otel/propagation"
@@ -18,9 +20,9 @@ import (
 // at 500 events/s. 200 events of the largest size fit into maxBulkBody; a batch
 // refused for its size would come back for ever.
 const (
-	maxBulk       = 200
-	maxBulkWaitMs = 20
-	maxBulkBody   = 64 << 20
+	maxBulk     = 200
+	defaultWait = 20 * time.Millisecond
+	maxBulkBody = 64 << 20
 )
 
 // Subscriber takes what the sidecar delivers and gives it to Apply, in bulk.
@@ -31,7 +33,11 @@ type Subscriber struct {
 	Apply func(ctx context.Context, batch []Event) []error
 	// Unreadable keeps what is no event of ours; an error has it delivered again.
 	Unreadable func(ctx context.Context, raw []byte, cause error) error
-	Log        *slog.Logger
+	// Wait is how long the sidecar may gather events before it delivers them; 20 ms
+	// if zero. A consumer whose batch costs much, however small, and that nobody
+	// waits for, spends less with a longer one.
+	Wait time.Duration
+	Log  *slog.Logger
 }
 
 type subscription struct {
@@ -62,7 +68,7 @@ func (s *Subscriber) Routes(r chi.Router) {
 
 // Routes mounts what daprd calls, as Subscriber.Routes does.
 func (in *Inbox) Routes(r chi.Router) {
-	s := &Subscriber{Topics: in.Topics(), Apply: in.Apply, Unreadable: in.buryUnreadable, Log: in.o.Log}
+	s := &Subscriber{Topics: in.Topics(), Apply: in.Apply, Unreadable: in.buryUnreadable, Wait: in.o.Wait, Log: in.o.Log}
 	s.Routes(r)
 }
 
@@ -71,11 +77,12 @@ func RouteOf(topic string) string { return "/events/" + topic }
 
 func (s *Subscriber) subscriptions(w http.ResponseWriter, _ *http.Request) {
 	subs := []subscription{}
+	wait := cmp.Or(s.Wait, defaultWait)
 	for _, topic := range s.Topics {
 		producer, _, _ := strings.Cut(topic, ".")
 		subs = append(subs, subscription{
 			PubsubName: "events-" + producer, Topic: topic, Route: RouteOf(topic),
-			BulkSubscribe: &bulkSubscribe{Enabled: true, MaxMessagesCount: maxBulk, MaxAwaitDurationMs: maxBulkWaitMs},
+			BulkSubscribe: &bulkSubscribe{Enabled: true, MaxMessagesCount: maxBulk, MaxAwaitDurationMs: int(wait.Milliseconds())},
 			Metadata:      map[string]string{"rawPayload": "true"},
 		})
 	}
