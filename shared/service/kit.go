@@ -121,6 +121,19 @@ func (k *Kit) Every(name string, d time.Duration, fn func(ctx context.Context) e
 // service without a database, which keeps its positions itself.
 func (k *Kit) Producers() inbox.Producers { return carrier{k.Dapr} }
 
+// InboxMetrics are the figures of an inbox that the service makes itself.
+func (k *Kit) InboxMetrics() inbox.Metrics {
+	m := k.Metrics
+	return inbox.Metrics{
+		Handled:    func(h string, n int) { m.Inbox(h, "applied", n) },
+		Duplicates: func(h string, n int) { m.Inbox(h, "duplicate", n) },
+		DeadLetter: func(h string) { m.Inbox(h, "dead", 1) },
+		Repaired:   func(stream string, n int) { m.Inbox(stream, "repaired", n) },
+		Lost:       func(stream string, n int) { m.Inbox(stream, "lost", n) },
+		Latency:    m.InboxLag,
+	}
+}
+
 // Recompute says how one page of what the service derived and stored is computed
 // again, for `lms recompute`. Without it there is nothing to compute.
 func (k *Kit) Recompute(fn func(context.Context, internalapi.RecomputeRequest) (internalapi.RecomputeReply, error)) {

@@ -11,12 +11,33 @@ import (
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/jobs"
+	"lms/shared/journal"
+	"lms/shared/journal/acts"
 	"lms/shared/objects"
 	"lms/shared/page"
 	"lms/shared/pg"
 	"lms/shared/web"
 	"lms/shared/work"
 )
+
+// MountAudit mounts /api/v1/audit/<service> for a service that keeps its trail
+// itself, without a database.
+func MountAudit(r *web.Router, name string, trail func() *acts.Trail) {
+	web.Register(r, web.Op{
+		Method: http.MethodGet, Path: "/api/v1/audit/" + name, ID: "list-audit-" + name, Tag: "Audit",
+		Summary: "List what people changed, the newest first", Access: web.Needs(authz.AuditRead),
+	}, func(ctx context.Context, in *auditInput) (*web.List[AuditLine], error) {
+		f := acts.Filter{ActorID: in.ActorID, ResourceID: in.ResourceID, ResourceType: in.ResourceType, Action: in.Action, Since: in.Since, Until: in.Until}
+		p, err := trail().List(ctx, web.Actor(ctx), f, in.Request())
+		return web.ListOf(p, func(e journal.Entry[acts.Act]) AuditLine {
+			b := e.Body
+			return AuditLine{
+				ID: e.ID, At: e.At, TenantID: b.TenantID, ActorID: optionalID(b.ActorID), ImpersonatorID: optionalID(b.ImpersonatorID), Action: b.Action,
+				ResourceType: b.ResourceType, ResourceID: b.ResourceID, IP: b.IP, UserAgent: b.UserAgent, RequestID: b.RequestID, Changes: b.Changes,
+			}
+		}), err
+	})
+}
 
 // recordRoutes mounts the service's part of /api/v1/jobs and /api/v1/audit,
 // under its own name, so that the gateway forwards them unchanged.

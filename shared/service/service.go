@@ -196,17 +196,7 @@ func (k *Kit) openDatabase(ctx context.Context) (err error) {
 			Parked: func(to, _ string) { m.OutboxSent(kindOf(to), "parked", 1) },
 		},
 	})
-	k.Inbox = inbox.New(inbox.Options{
-		DB: k.DB, Producers: carrier{k.Dapr}, Log: k.Log,
-		Metrics: inbox.Metrics{
-			Handled:    func(h string, n int) { m.Inbox(h, "applied", n) },
-			Duplicates: func(h string, n int) { m.Inbox(h, "duplicate", n) },
-			DeadLetter: func(h string) { m.Inbox(h, "dead", 1) },
-			Repaired:   func(stream string, n int) { m.Inbox(stream, "repaired", n) },
-			Lost:       func(stream string, n int) { m.Inbox(stream, "lost", n) },
-			Latency:    m.InboxLag,
-		},
-	})
+	k.Inbox = inbox.New(inbox.Options{DB: k.DB, Producers: carrier{k.Dapr}, Log: k.Log, Metrics: k.InboxMetrics()})
 	k.Jobs = jobs.New(jobs.Options{DB: k.DB, Log: k.Log, Standing: func(ctx context.Context, id uuid.UUID) (internalapi.ActorStanding, error) {
 		return k.standing(ctx, id)
 	}})

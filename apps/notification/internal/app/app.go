@@ -4,13 +4,11 @@ package app
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
 	"lms/apps/notification/internal/catalog"
@@ -26,10 +24,11 @@ import (
 	"lms/shared/contracts"
 	"lms/shared/dapr"
 	"lms/shared/inbox"
+	"lms/shared/inbox/keyed"
+	"lms/shared/journal/acts"
 	"lms/shared/once"
 	"lms/shared/record"
 	"lms/shared/service"
-	"lms/shared/web"
 	"lms/shared/work"
 )
 
@@ -45,7 +44,7 @@ const (
 type built struct {
 	service  *notification.Service
 	webhooks *webhook.Service
-	consumer *events.Consumer
+	consumer *keyed.Consumer
 	texts    *texts.Texts
 	keys     *sealing.Keys
 }
@@ -114,7 +113,7 @@ func build(k *service.Kit, cfg Config, o outside) (*built, error) {
 		},
 		Attempted: func(s webhook.State) { k.Metrics.OutboxSent("webhook", string(s), 1) },
 		Audit: func(ctx context.Context, action string, e webhook.Endpoint) error {
-			return b.service.Record(ctx, notification.Act{
+			return b.service.Trail.Record(ctx, acts.Act{
 				Action: action, ResourceType: "webhook_endpoint", ResourceID: e.ID, TenantID: e.TenantID, Changes: map[string]work.Change{"url": {To: e.URL}, "status": {To: e.Status}},
 			})
 		},
@@ -133,16 +132,9 @@ func build(k *service.Kit, cfg Config, o outside) (*built, error) {
 			Forgotten: func(n int) { k.Metrics.Inbox("memory", "forgotten", n) },
 		},
 	})
-	m := k.Metrics
-	b.consumer = events.NewConsumer(events.Options{
-		Store: o.store, Applier: b.service, Producers: o.producers, Log: k.Log, Now: k.Now, NewID: k.NewID,
-		Metrics: inbox.Metrics{
-			Handled:    func(h string, n int) { m.Inbox(h, "applied", n) },
-			DeadLetter: func(h string) { m.Inbox(h, "dead", 1) },
-			Repaired:   func(stream string, n int) { m.Inbox(stream, "repaired", n) },
-			Lost:       func(stream string, n int) { m.Inbox(stream, "lost", n) },
-			Latency:    m.InboxLag,
-		},
+	b.consumer = events.NewConsumer(b.service, keyed.Options{
+		Store: o.store, Producers: o.producers, Log: k.Log, Now: k.Now, NewID: k.NewID,
+		Metrics: k.InboxMetrics(),
 	})
 	return b, nil
 }
@@ -158,15 +150,12 @@ func tellDisabled(ctx context.Context, s *notification.Service, e webhook.Endpoi
 
 func mount(k *service.Kit, b *built, store record.Store) {
 	httpapi.Mount(k.Web, httpapi.Options{
-		Service: b.service, Webhooks: b.webhooks, Links: b.keys, Once: once.New(store, k.Now), Operator: b.consumer, Letters: b.consumer.Letters(),
+		Service: b.service, Webhooks: b.webhooks, Links: b.keys, Once: once.New(store, k.Now), Consumer: b.consumer,
 		Draining: k.Draining(),
 	})
 	events.MountCalls(k.Web, b.service)
-	deliveries := chi.NewRouter()
-	b.consumer.Subscriber().Routes(deliveries)
-	k.Web.Handle(http.MethodGet, "/dapr/subscribe", web.Sidecar(), deliveries)
+	b.consumer.MountDeliveries(k.Web)
 	for _, t := range contracts.Topics() {
-		k.Web.Handle(http.MethodPost, inbox.RouteOf(t.Name), web.Sidecar(), deliveries)
 		k.Requires(t.Component)
 	}
 	k.Requires(component, "email", "secrets")

@@ -144,7 +144,7 @@ func (w *world) replica(store record.Store) (*built, *web.Router) {
 	require.NoError(w.t, b.keys.Use([]byte("a sealing key of a test, long enough")))
 	r := web.NewRouter(web.Options{Service: "notification", Verifier: w.tokens.Verifier(), Authz: policy})
 	httpapi.Mount(r, httpapi.Options{
-		Service: b.service, Webhooks: b.webhooks, Links: b.keys, Once: once.New(store, w.now), Operator: b.consumer, Letters: b.consumer.Letters(), Draining: w.draining,
+		Service: b.service, Webhooks: b.webhooks, Links: b.keys, Once: once.New(store, w.now), Consumer: b.consumer, Draining: w.draining,
 	})
 	events.MountCalls(r, b.service)
 	return b, r

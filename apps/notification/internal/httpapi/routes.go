@@ -2,18 +2,17 @@
 package httpapi
 
 import (
-	"context"
 	"net/http"
-	"time"
 
 	"github.com/google/uuid"
 
 	"lms/apps/notification/internal/notification"
 	"lms/apps/notification/internal/webhook"
 	"lms/shared/authz"
-	"lms/shared/contracts/internalapi"
-	"lms/shared/inbox"
+	"lms/shared/inbox/keyed"
+	"lms/shared/journal/acts"
 	"lms/shared/once"
+	"lms/shared/service"
 	"lms/shared/web"
 )
 
@@ -22,25 +21,13 @@ type Links interface {
 	ReadLink(token string) (who uuid.UUID, kind string, err error)
 }
 
-// Operator is what the operator's command asks for.
-type Operator interface {
-	Redrive(ctx context.Context, id uuid.UUID) error
-	Replay(ctx context.Context, handler string, since time.Time) (int, error)
-}
-
-// Letters are the dead letters.
-type Letters interface {
-	List(ctx context.Context, limit int) ([]inbox.DeadLetter, error)
-}
-
 // Options of Mount.
 type Options struct {
 	Service  *notification.Service
 	Webhooks *webhook.Service
 	Links    Links
 	Once     *once.Keys
-	Operator Operator
-	Letters  Letters
+	Consumer *keyed.Consumer
 	// Draining ends streams when the service stops.
 	Draining <-chan struct{}
 }
@@ -60,7 +47,7 @@ func Mount(r *web.Router, o Options) {
 	a.templateRoutes(r)
 	a.recordRoutes(r)
 	a.webhookRoutes(r)
-	a.operatorRoutes(r)
+	o.Consumer.MountOperator(r)
 }
 
 func (a *api) listRoutes(r *web.Router) {
@@ -113,10 +100,7 @@ func (a *api) recordRoutes(r *web.Router) {
 		Method: http.MethodGet, Path: base + "/notification-deliveries", ID: "list-notification-deliveries", Tag: "Notifications",
 		Summary: "The delivery log of 30 days, the newest first", Access: web.Needs(authz.DeliveryRead),
 	}, a.deliveries)
-	web.Register(r, web.Op{
-		Method: http.MethodGet, Path: base + "/audit/notification", ID: "list-audit-notification", Tag: "Audit",
-		Summary: "List what people changed, the newest first", Access: web.Needs(authz.AuditRead),
-	}, a.audit)
+	service.MountAudit(r, "notification", func() *acts.Trail { return a.Service.Trail })
 }
 
 func (a *api) webhookRoutes(r *web.Router) {
@@ -136,44 +120,4 @@ func (a *api) webhookRoutes(r *web.Router) {
 	redeliver := op(http.MethodPost, "/{id}/deliveries/{delivery}/redeliver", "redeliver-webhook", "Send a delivery once more")
 	redeliver.Status = http.StatusAccepted
 	web.Register(r, redeliver, a.redeliver)
-}
-
-// operatorRoutes are what `lms dead-letters` and `lms replay` ask.
-func (a *api) operatorRoutes(r *web.Router) {
-	op := func(method, path, id, summary string) web.Op {
-		return web.Op{Method: method, Path: path, ID: id, Summary: summary, Access: web.Internal(internalapi.OperatorApp), Timeout: 10 * time.Minute}
-	}
-	web.Register(r, op(http.MethodGet, internalapi.PathDeadLetters, "dead-letters", "Events that could not be applied"), a.deadLetters)
-	web.Register(r, op(http.MethodPost, internalapi.PathRedrive, "redrive", "Give a dead letter to its handler again"),
-		func(ctx context.Context, in *web.ByID) (*web.Empty, error) {
-			return nil, a.Operator.Redrive(ctx, in.ID)
-		})
-	web.Register(r, op(http.MethodPost, internalapi.PathReplay, "replay", "Bring the handler what it lacks of its history"), a.replay)
-}
-
-type deadInput struct {
-	Limit int `query:"limit" minimum:"1" maximum:"500" default:"100"`
-}
-
-type deadAnswer struct {
-	Body struct {
-		Items []inbox.DeadLetter `json:"items"`
-	}
-}
-
-func (a *api) deadLetters(ctx context.Context, in *deadInput) (*deadAnswer, error) {
-	var out deadAnswer
-	var err error
-	out.Body.Items, err = a.Letters.List(ctx, in.Limit)
-	return &out, err
-}
-
-type replayInput struct {
-	Name  string    `path:"name"`
-	Since time.Time `query:"since" required:"true"`
-}
-
-func (a *api) replay(ctx context.Context, in *replayInput) (*web.Resource[internalapi.Replayed], error) {
-	n, err := a.Operator.Replay(ctx, in.Name, in.Since)
-	return web.Res(internalapi.Replayed{Events: n}, 0), err
 }

@@ -6,14 +6,13 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/notification/internal/journal"
 	"lms/apps/notification/internal/notification"
 	"lms/apps/notification/internal/person"
 	"lms/apps/notification/internal/texts"
 	"lms/shared/apperr"
+	"lms/shared/journal"
 	"lms/shared/once"
 	"lms/shared/page"
-	"lms/shared/service"
 	"lms/shared/web"
 )
 
@@ -209,26 +208,4 @@ func (a *api) deliveries(ctx context.Context, in *deliveriesInput) (*web.List[De
 	f := notification.DeliveryFilter{TenantID: in.TenantID, UserID: in.UserID, Status: in.Status, Kind: in.Kind, Since: in.Since}
 	p, err := a.Service.Deliveries(ctx, web.Actor(ctx), f, in.Request())
 	return web.ListOf(p, func(e journal.Entry[notification.Delivery]) DeliveryBody { return DeliveryBody{e.ID, e.Body} }), err
-}
-
-type auditInput struct {
-	web.Page
-	ActorID      uuid.UUID `query:"actor_id"`
-	ResourceID   uuid.UUID `query:"resource_id"`
-	ResourceType string    `query:"resource_type" maxLength:"64"`
-	Action       string    `query:"action" maxLength:"64" doc:"Such as webhook_endpoint.create"`
-	Since        time.Time `query:"since" doc:"RFC 3339"`
-	Until        time.Time `query:"until" doc:"RFC 3339, excluded"`
-}
-
-func (a *api) audit(ctx context.Context, in *auditInput) (*web.List[service.AuditLine], error) {
-	f := notification.AuditFilter{ActorID: in.ActorID, ResourceID: in.ResourceID, ResourceType: in.ResourceType, Action: in.Action, Since: in.Since, Until: in.Until}
-	p, err := a.Service.Audit(ctx, web.Actor(ctx), f, in.Request())
-	return web.ListOf(p, func(e journal.Entry[notification.Act]) service.AuditLine {
-		b := e.Body
-		return service.AuditLine{
-			ID: e.ID, At: e.At, TenantID: b.TenantID, ActorID: optional(b.ActorID), ImpersonatorID: optional(b.ImpersonatorID), Action: b.Action,
-			ResourceType: b.ResourceType, ResourceID: b.ResourceID, IP: b.IP, UserAgent: b.UserAgent, RequestID: b.RequestID, Changes: b.Changes,
-		}
-	}), err
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/google/uuid"
 
 	"lms/apps/notification/internal/due"
-	"lms/apps/notification/internal/journal"
 	"lms/apps/notification/internal/person"
 	"lms/apps/notification/internal/texts"
+	"lms/shared/journal"
 	"lms/shared/record"
 )
 

@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/notification/internal/catalog"
-	"lms/apps/notification/internal/journal"
 	"lms/apps/notification/internal/notification"
 	"lms/apps/notification/internal/person"
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	contract "lms/shared/contracts/events"
+	"lms/shared/journal"
 	"lms/shared/page"
 )
 

@@ -7,10 +7,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/notification/internal/journal"
 	"lms/apps/notification/internal/person"
 	"lms/shared/apperr"
 	"lms/shared/authz"
+	"lms/shared/journal"
 	"lms/shared/page"
 	"lms/shared/record"
 )

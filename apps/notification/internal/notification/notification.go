@@ -13,17 +13,17 @@ import (
 
 	"lms/apps/notification/internal/catalog"
 	"lms/apps/notification/internal/due"
-	"lms/apps/notification/internal/journal"
 	"lms/apps/notification/internal/person"
 	"lms/apps/notification/internal/texts"
 	"lms/shared/authz"
+	"lms/shared/journal"
+	"lms/shared/journal/acts"
 	"lms/shared/record"
 )
 
 // How long things are kept.
 const (
 	DeliveriesKept = 30 * 24 * time.Hour
-	auditKept      = 365 * 24 * time.Hour
 	fanoutKept     = 32 * 24 * time.Hour // longer than an event can come again
 )
 
@@ -143,8 +143,9 @@ type Service struct {
 	mail       *due.Queue
 	spread     *due.Queue
 	deliveries *journal.Journal[Delivery]
-	audit      *journal.Journal[Act]
-	hub        *hub
+	// Trail is the audit trail.
+	Trail *acts.Trail
+	hub   *hub
 
 	mu     sync.Mutex
 	logged map[uuid.UUID]bool // ended mails whose line is in the log
@@ -169,7 +170,7 @@ func New(o Options) *Service {
 		mail:       due.New(o.Store, "mail", mailShards, o.Now, o.NewID),
 		spread:     due.New(o.Store, "fanout", fanoutShards, o.Now, o.NewID),
 		deliveries: journal.New[Delivery](o.Store, "deliveries", 50, DeliveriesKept, o.Now),
-		audit:      journal.New[Act](o.Store, "audit", 200, auditKept, o.Now),
+		Trail:      acts.New(o.Store, o.Policy, o.Now, o.NewID),
 		hub:        newHub(),
 		logged:     map[uuid.UUID]bool{},
 	}

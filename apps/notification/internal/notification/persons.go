@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/notification/internal/journal"
 	"lms/apps/notification/internal/person"
+	"lms/shared/journal"
 	"lms/shared/record"
 )
 

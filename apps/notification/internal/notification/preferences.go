@@ -10,6 +10,7 @@ import (
 	"lms/apps/notification/internal/person"
 	"lms/shared/apperr"
 	"lms/shared/authz"
+	"lms/shared/journal/acts"
 )
 
 // Preferences are what the actor has chosen.
@@ -48,7 +49,7 @@ func (s *Service) SetPreferences(ctx context.Context, actor authz.Principal, ver
 	if err := s.ensure(ctx, d); err != nil {
 		return p, err
 	}
-	return d.Preferences, s.record(ctx, Act{Action: "notification_preferences.update", ResourceType: "user", ResourceID: actor.UserID})
+	return d.Preferences, s.Trail.Record(ctx, acts.Act{Action: "notification_preferences.update", ResourceType: "user", ResourceID: actor.UserID})
 }
 
 func (s *Service) checkPreferences(p person.Preferences) error {

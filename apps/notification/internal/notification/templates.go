@@ -9,6 +9,7 @@ import (
 
 	"lms/apps/notification/internal/texts"
 	"lms/shared/apperr"
+	"lms/shared/journal/acts"
 	"lms/shared/work"
 )
 
@@ -103,7 +104,7 @@ func (s *Service) SetTemplate(ctx context.Context, key texts.Key, version *int64
 	if err != nil {
 		return Template{}, err
 	}
-	if err := s.record(ctx, templateAct("notification_template.set", key)); err != nil {
+	if err := s.Trail.Record(ctx, templateAct("notification_template.set", key)); err != nil {
 		return Template{}, err
 	}
 	return s.template(ctx, key)
@@ -121,11 +122,11 @@ func (s *Service) DeleteTemplate(ctx context.Context, key texts.Key, version *in
 	if err != nil {
 		return err
 	}
-	return s.record(ctx, templateAct("notification_template.delete", key))
+	return s.Trail.Record(ctx, templateAct("notification_template.delete", key))
 }
 
-func templateAct(action string, key texts.Key) Act {
-	return Act{
+func templateAct(action string, key texts.Key) acts.Act {
+	return acts.Act{
 		Action: action, ResourceType: "notification_template", ResourceID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(key.String())),
 		Changes: map[string]work.Change{"key": {To: key.String()}},
 	}

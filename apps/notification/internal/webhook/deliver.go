@@ -17,9 +17,9 @@ import (
 
 	"lms/apps/notification/internal/catalog"
 	"lms/apps/notification/internal/due"
-	"lms/apps/notification/internal/journal"
 	"lms/shared/apperr"
 	"lms/shared/authz"
+	"lms/shared/journal"
 	"lms/shared/page"
 	"lms/shared/record"
 )

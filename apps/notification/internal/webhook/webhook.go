@@ -20,10 +20,10 @@ import (
 
 	"lms/apps/notification/internal/catalog"
 	"lms/apps/notification/internal/due"
-	"lms/apps/notification/internal/journal"
 	"lms/apps/notification/internal/person"
 	"lms/shared/apperr"
 	"lms/shared/authz"
+	"lms/shared/journal"
 	"lms/shared/record"
 )
 

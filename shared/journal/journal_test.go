@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"lms/apps/notification/internal/journal"
 	"lms/shared/clock"
+	"lms/shared/journal"
 	"lms/shared/record"
 	"lms/shared/record/recordtest"
 )

@@ -1,4 +1,4 @@
-package events_test
+package keyed_test
 
 import (
 	"bytes"
@@ -17,12 +17,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"lms/apps/notification/internal/catalog"
-	"lms/apps/notification/internal/events"
 	"lms/shared/apperr"
 	"lms/shared/clock"
 	"lms/shared/contracts"
 	"lms/shared/inbox"
+	"lms/shared/inbox/keyed"
 	"lms/shared/outbox"
 	"lms/shared/record/recordtest"
 )
@@ -33,10 +32,10 @@ const topic = "course.events"
 type applier struct {
 	mu      sync.Mutex
 	applied map[uuid.UUID]int
-	fail    func(catalog.Event) error
+	fail    func(inbox.Event) error
 }
 
-func (a *applier) Apply(_ context.Context, batch []catalog.Event) []error {
+func (a *applier) Apply(_ context.Context, batch []inbox.Event) []error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	errs := make([]error, len(batch))
@@ -55,6 +54,14 @@ func (a *applier) count(id uuid.UUID) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.applied[id]
+}
+
+func topics() []string {
+	var out []string
+	for _, t := range contracts.Topics() {
+		out = append(out, t.Name)
+	}
+	return out
 }
 
 // producers keep the events of one stream.
@@ -93,7 +100,7 @@ type world struct {
 	store *recordtest.Memory
 	a     *applier
 	p     *producers
-	c     *events.Consumer
+	c     *keyed.Consumer
 	http  http.Handler
 }
 
@@ -111,8 +118,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) replica() *events.Consumer {
-	return events.NewConsumer(events.Options{Store: w.store, Applier: w.a, Producers: w.p, Now: w.clock.Now, NewID: uuid.New, HoleAge: time.Nanosecond})
+func (w *world) replica() *keyed.Consumer {
+	return keyed.New(keyed.Options{Handler: "notification", Topics: topics(), Store: w.store, Apply: w.a.Apply, Producers: w.p, Now: w.clock.Now, NewID: uuid.New, HoleAge: time.Nanosecond})
 }
 
 func (w *world) event(n int64) (uuid.UUID, json.RawMessage) {
@@ -193,7 +200,7 @@ func TestAPoisonousEventHoldsUpNoOther(t *testing.T) {
 	good, goodRaw := w.event(1)
 	bad, badRaw := w.event(2)
 	away, awayRaw := w.event(3)
-	w.a.fail = func(e catalog.Event) error {
+	w.a.fail = func(e inbox.Event) error {
 		switch e.ID {
 		case bad:
 			return apperr.New(apperr.KindInvalid, "event_unreadable", "It cannot be read.")
@@ -217,7 +224,7 @@ func TestAnEventThatFailsByItselfEndsAsADeadLetter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	id, raw := w.event(1)
-	w.a.fail = func(catalog.Event) error { return errors.New("a defect") }
+	w.a.fail = func(inbox.Event) error { return errors.New("a defect") }
 	for range 9 {
 		require.Equal(t, []string{"RETRY"}, w.deliver(raw))
 	}
@@ -303,7 +310,7 @@ func TestReplayBringsWhatIsKept(t *testing.T) {
 	require.Equal(t, 1, n)
 	require.Zero(t, w.a.count(old))
 	require.Equal(t, 1, w.a.count(recent))
-	n, err = w.c.Replay(t.Context(), events.Handler, time.Time{})
+	n, err = w.c.Replay(t.Context(), "notification", time.Time{})
 	require.Error(t, err, "the other producers are away")
 	require.Equal(t, 2, n, "which holds up no other")
 	_, err = w.c.Replay(t.Context(), "nonsense", since)

@@ -1,4 +1,6 @@
-package notification
+// Package acts is the audit trail of a service without a database: what people did,
+// in a journal for each organisation.
+package acts
 
 import (
 	"context"
@@ -6,9 +8,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/notification/internal/journal"
 	"lms/shared/authz"
+	"lms/shared/journal"
 	"lms/shared/page"
+	"lms/shared/record"
 	"lms/shared/work"
 )
 
@@ -26,38 +29,51 @@ type Act struct {
 	Changes        map[string]work.Change `json:"changes,omitempty"`
 }
 
-// record writes an act into the audit trail, after the act: without a transaction
-// over several keys a crash in between loses the line, not the act.
-func (s *Service) record(ctx context.Context, a Act) error { return s.Record(ctx, a) }
+// Kept is for how long an act can be read.
+const Kept = 365 * 24 * time.Hour
 
-// Record writes an act of the caller into the audit trail.
-func (s *Service) Record(ctx context.Context, a Act) error {
+// Trail is an audit trail.
+type Trail struct {
+	log    *journal.Journal[Act]
+	policy authz.Source
+	now    func() time.Time
+	newID  func() uuid.UUID
+}
+
+// New makes the trail of a store.
+func New(store record.Store, policy authz.Source, now func() time.Time, newID func() uuid.UUID) *Trail {
+	return &Trail{log: journal.New[Act](store, "audit", 200, Kept, now), policy: policy, now: now, newID: newID}
+}
+
+// Record writes an act of the caller, after the act: without a transaction over
+// several keys a crash in between loses the line, not the act.
+func (t *Trail) Record(ctx context.Context, a Act) error {
 	who := work.ActorFrom(ctx)
 	p := who.Principal
 	a.ActorID, a.ImpersonatorID, a.IP, a.UserAgent, a.RequestID = p.UserID, p.Impersonator, who.IP, who.UserAgent, who.RequestID
 	if a.TenantID == uuid.Nil {
 		a.TenantID = p.TenantID
 	}
-	return s.audit.Put(ctx, a.TenantID.String(), journal.Entry[Act]{ID: s.NewID(), At: s.Now(), Body: a})
+	return t.log.Put(ctx, a.TenantID.String(), journal.Entry[Act]{ID: t.newID(), At: t.now(), Body: a})
 }
 
-// AuditFilter of the audit trail.
-type AuditFilter struct {
+// Filter of the audit trail.
+type Filter struct {
 	ActorID, ResourceID  uuid.UUID
 	ResourceType, Action string
 	Since, Until         time.Time
 }
 
-func (f AuditFilter) wants(e journal.Entry[Act]) bool {
+func (f Filter) wants(e journal.Entry[Act]) bool {
 	a := e.Body
 	return (f.ActorID == uuid.Nil || a.ActorID == f.ActorID) && (f.ResourceID == uuid.Nil || a.ResourceID == f.ResourceID) &&
 		(f.ResourceType == "" || a.ResourceType == f.ResourceType) && (f.Action == "" || a.Action == f.Action) &&
 		(f.Since.IsZero() || !e.At.Before(f.Since)) && (f.Until.IsZero() || e.At.Before(f.Until))
 }
 
-// Audit is a page of the audit trail of the actor's organisation, the newest first.
-func (s *Service) Audit(ctx context.Context, actor authz.Principal, f AuditFilter, r page.Request) (p page.Page[journal.Entry[Act]], err error) {
-	policy, err := authz.Knowing(ctx, s.Policy, actor, uuid.Nil)
+// List is a page of the audit trail of the actor's organisation, the newest first.
+func (t *Trail) List(ctx context.Context, actor authz.Principal, f Filter, r page.Request) (p page.Page[journal.Entry[Act]], err error) {
+	policy, err := authz.Knowing(ctx, t.policy, actor, uuid.Nil)
 	if err != nil {
 		return p, err
 	}
@@ -82,7 +98,7 @@ func (s *Service) Audit(ctx context.Context, actor authz.Principal, f AuditFilte
 		after = &journal.Place{Day: before.Unix() / 86400, Part: 1 << 30}
 	}
 	for len(rows) <= r.Size() {
-		listed, next, err := s.audit.List(ctx, actor.TenantID.String(), after, r.Size()+1-len(rows), want)
+		listed, next, err := t.log.List(ctx, actor.TenantID.String(), after, r.Size()+1-len(rows), want)
 		if err != nil {
 			return p, err
 		}

@@ -1,4 +1,4 @@
-package events
+package keyed
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/notification/internal/journal"
 	"lms/shared/apperr"
 	"lms/shared/inbox"
+	"lms/shared/journal"
 	"lms/shared/record"
 )
 
