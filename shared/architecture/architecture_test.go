@@ -34,6 +34,7 @@ var pure = []string{
 var computing = []string{
 	"github.com/google/uuid", "golang.org/x/crypto", "golang.org/x/text", "github.com/golang-jwt/jwt/v5", "github.com/pquerna/otp",
 	"github.com/beevik/etree", "github.com/arran4/golang-ical", "github.com/go-pdf/fpdf", "github.com/skip2/go-qrcode",
+	"github.com/blevesearch/snowballstem", "github.com/blevesearch/bleve/v2/analysis",
 	"github.com/gabriel-vasile/mimetype", "github.com/microcosm-cc/bluemonday", "golang.org/x/net/html", "golang.org/x/image", "golang.org/x/net/publicsuffix",
 }
 
@@ -130,6 +131,7 @@ var adapters = map[string][]string{
 	"content":      {"files", "transfer"},
 	"assignment":   {"archive"},
 	"notification": {"outgoing"},
+	"search":       {"bleveindex", "opensearch", "enginetest"},
 	// The mock gateway stands for a company elsewhere, with tables and pages of its own.
 	"payment": {"mockgateway"},
 }

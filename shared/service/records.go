@@ -42,7 +42,7 @@ func MountAudit(r *web.Router, name string, trail func() *acts.Trail) {
 // recordRoutes mounts the service's part of /api/v1/jobs and /api/v1/audit,
 // under its own name, so that the gateway forwards them unchanged.
 func (k *Kit) recordRoutes() {
-	k.jobRoutes("/api/v1/jobs/" + k.Name)
+	k.jobRoutes()
 	web.Register(k.Web, web.Op{
 		Method: http.MethodGet, Path: "/api/v1/audit/" + k.Name, ID: "list-audit-" + k.Name, Tag: "Audit",
 		Summary: "List what people changed, the newest first", Access: web.Needs(authz.AuditRead),
@@ -59,38 +59,53 @@ type rowsInput struct {
 
 type jobResult struct{ Body any }
 
-func (k *Kit) jobRoutes(path string) {
+// Jobs are background jobs as their owners see them; *jobs.Runner has them.
+type Jobs interface {
+	List(ctx context.Context, owner uuid.UUID, q page.Request) (page.Page[work.Job], error)
+	Get(ctx context.Context, id, owner uuid.UUID) (work.Job, error)
+	Cancel(ctx context.Context, id, owner uuid.UUID) (work.Job, error)
+	Result(ctx context.Context, id, owner uuid.UUID) (json.RawMessage, error)
+	Rows(ctx context.Context, id, owner uuid.UUID, status string, q page.Request) (page.Page[jobs.Row], error)
+}
+
+func (k *Kit) jobRoutes() {
+	MountJobs(k.Web, k.Name, func() Jobs { return k.Jobs }, k.showResult)
+}
+
+// MountJobs mounts /api/v1/jobs/<service> for a service that keeps its jobs itself,
+// without a database. show makes an answer of a job's result.
+func MountJobs(r *web.Router, name string, kept func() Jobs, show func(context.Context, json.RawMessage) (any, error)) {
 	op := func(method, suffix, id, summary string) web.Op {
-		return web.Op{Method: method, Path: path + suffix, ID: id + "-" + k.Name, Tag: "Jobs", Summary: summary, Access: web.SignedIn()}
+		return web.Op{Method: method, Path: "/api/v1/jobs/" + name + suffix, ID: id + "-" + name, Tag: "Jobs", Summary: summary, Access: web.SignedIn()}
 	}
 	same := func(j work.Job) work.Job { return j }
-	web.Register(k.Web, op(http.MethodGet, "", "list-jobs", "List my background jobs, the newest first"),
+	web.Register(r, op(http.MethodGet, "", "list-jobs", "List my background jobs, the newest first"),
 		func(ctx context.Context, in *jobsInput) (*web.List[work.Job], error) {
-			p, err := k.Jobs.List(ctx, web.Actor(ctx).UserID, in.Request())
+			p, err := kept().List(ctx, web.Actor(ctx).UserID, in.Request())
 			return web.ListOf(p, same), err
 		})
-	web.Register(k.Web, op(http.MethodGet, "/{id}", "get-job", "See how far a job is"),
+	web.Register(r, op(http.MethodGet, "/{id}", "get-job", "See how far a job is"),
 		func(ctx context.Context, in *web.ByID) (*web.Resource[work.Job], error) {
-			j, err := k.Jobs.Get(ctx, in.ID, web.Actor(ctx).UserID)
+			j, err := kept().Get(ctx, in.ID, web.Actor(ctx).UserID)
 			return web.Res(j, 0), err
 		})
-	web.Register(k.Web, op(http.MethodPost, "/{id}/cancel", "cancel-job", "Ask a job to stop"),
+	web.Register(r, op(http.MethodPost, "/{id}/cancel", "cancel-job", "Ask a job to stop"),
 		func(ctx context.Context, in *web.ByID) (*web.Resource[work.Job], error) {
-			j, err := k.Jobs.Cancel(ctx, in.ID, web.Actor(ctx).UserID)
+			j, err := kept().Cancel(ctx, in.ID, web.Actor(ctx).UserID)
 			return web.Res(j, 0), err
 		})
-	web.Register(k.Web, op(http.MethodGet, "/{id}/result", "get-job-result", "Get what a finished job returned; files as a signed link in `download`"),
+	web.Register(r, op(http.MethodGet, "/{id}/result", "get-job-result", "Get what a finished job returned; files as a signed link in `download`"),
 		func(ctx context.Context, in *web.ByID) (*jobResult, error) {
-			raw, err := k.Jobs.Result(ctx, in.ID, web.Actor(ctx).UserID)
+			raw, err := kept().Result(ctx, in.ID, web.Actor(ctx).UserID)
 			if err != nil {
 				return nil, err
 			}
-			body, err := k.showResult(ctx, raw)
+			body, err := show(ctx, raw)
 			return &jobResult{body}, err
 		})
-	web.Register(k.Web, op(http.MethodGet, "/{id}/rows", "list-job-rows", "List the job's report, row by row"),
+	web.Register(r, op(http.MethodGet, "/{id}/rows", "list-job-rows", "List the job's report, row by row"),
 		func(ctx context.Context, in *rowsInput) (*web.List[jobs.Row], error) {
-			p, err := k.Jobs.Rows(ctx, in.ID, web.Actor(ctx).UserID, in.Status, in.Request())
+			p, err := kept().Rows(ctx, in.ID, web.Actor(ctx).UserID, in.Status, in.Request())
 			return web.ListOf(p, func(r jobs.Row) jobs.Row { return r }), err
 		})
 }

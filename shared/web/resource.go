@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -86,13 +87,26 @@ type List[T any] struct {
 }
 
 func (l *List[T]) finish(x *exchange) {
-	if l.Body.NextCursor == "" {
-		return
+	l.Link = x.nextLink(l.Body.NextCursor)
+}
+
+// NextLink is the Link header of a page that is not the last, "" of the last: for an
+// answer that says more than a list does.
+func NextLink(ctx context.Context, cursor string) string {
+	if x := exchangeFrom(ctx); x != nil {
+		return x.nextLink(cursor)
+	}
+	return ""
+}
+
+func (x *exchange) nextLink(cursor string) string {
+	if cursor == "" {
+		return ""
 	}
 	q := x.req.URL.Query()
-	q.Set("cursor", l.Body.NextCursor)
+	q.Set("cursor", cursor)
 	u := url.URL{Path: x.req.URL.Path, RawQuery: q.Encode()}
-	l.Link = "<" + u.String() + `>; rel="next"`
+	return "<" + u.String() + `>; rel="next"`
 }
 
 func (l *List[T]) entityTag() string { return l.ETag }
