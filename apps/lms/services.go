@@ -9,6 +9,7 @@ import (
 	gateway "lms/apps/gateway/entry"
 	notification "lms/apps/notification/entry"
 	payment "lms/apps/payment/entry"
+	search "lms/apps/search/entry"
 	user "lms/apps/user/entry"
 )
 
@@ -20,6 +21,7 @@ func carried() map[string]func() {
 	return map[string]func(){
 		"user": user.Main, "auth": auth.Main, "course": course.Main, "enrollment": enrollment.Main,
 		"content": content.Main, "assignment": assignment.Main, "notification": notification.Main, "payment": payment.Main,
+		"search":  search.Main,
 		"gateway": gateway.Main,
 	}
 }

@@ -34,7 +34,7 @@ var services = []string{
 
 // loaders are the apps that have each component that is no topic.
 var loaders = map[string][]string{
-	"state":   {"notification"},
+	"state":   {"notification", "search"},
 	"cache":   services,
 	"email":   {"user", "notification"},
 	"secrets": services,

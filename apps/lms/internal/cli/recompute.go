@@ -26,7 +26,8 @@ func newRecompute(e *env) *cobra.Command {
 		Use:   "recompute --check | --repair [service...]",
 		Short: "Compute stored progress and grades again, and say what differs",
 		Long: `Computes every number that the services derived and stored (progress, late
-deductions, totals, kept quiz scores) again from what they know first hand.
+deductions, totals, kept quiz scores) again from what they know first hand, and
+compares the search index with the courses and contents that it was made from.
 --check only says what differs, and ends with 1 if anything does. --repair also
 stores what was computed, and ends with 0 once it has.`,
 		Example: "  lms recompute --check\n  lms recompute --check --json enrollment\n  lms recompute --repair",
@@ -34,7 +35,7 @@ stores what was computed, and ends with 0 once it has.`,
 			if check == repair {
 				return usageError(cmd, errors.New("say --check or --repair"))
 			}
-			names, err := withDatabase(args)
+			names, err := comparing(args)
 			if err != nil {
 				return usageError(cmd, err)
 			}
@@ -62,15 +63,15 @@ stores what was computed, and ends with 0 once it has.`,
 	return cmd
 }
 
-// withDatabase are the named services, or all that keep something.
-func withDatabase(args []string) ([]string, error) {
-	known := installation.Names(installation.WithDatabase(installation.Services()))
+// comparing are the named services, or all that keep something.
+func comparing(args []string) ([]string, error) {
+	known := installation.Names(installation.Comparing(installation.Services()))
 	if len(args) == 0 {
 		return known, nil
 	}
 	for _, name := range args {
 		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("there is no service %q with a database; there are %s", name, strings.Join(known, ", "))
+			return nil, fmt.Errorf("there is no service %q that keeps what can be computed; there are %s", name, strings.Join(known, ", "))
 		}
 	}
 	return args, nil

@@ -161,6 +161,9 @@ func runtimeSettings() string {
 // localSettings differ on one machine from a service's own defaults; the
 // caller's environment overrides them.
 func (p *Plan) localSettings(s Service) []string {
+	if s.Index {
+		return []string{"LMS_SEARCH_FOLDER=" + filepath.Join(p.Home.Data(), s.Name)}
+	}
 	if !s.Edge {
 		return nil
 	}

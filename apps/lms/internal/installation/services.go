@@ -17,6 +17,8 @@ type Service struct {
 	// DeadLetters: it consumes topics without a database, and keeps what it could not
 	// apply in the state block.
 	DeadLetters bool
+	// Index: it keeps an index, which can be compared with what it was made from.
+	Index bool
 	// Edge: it is the one that clients reach, on the public address.
 	Edge bool
 }
@@ -36,6 +38,7 @@ func Services() []Service {
 		{Name: "assignment", Database: true},
 		{Name: "notification", DeadLetters: true},
 		{Name: "payment", Database: true},
+		{Name: "search", DeadLetters: true, Index: true},
 		{Name: Gateway, Edge: true},
 	}
 }
@@ -57,6 +60,11 @@ func WithDatabase(services []Service) []Service {
 // Consuming are the services that may have dead letters.
 func Consuming(services []Service) []Service {
 	return slices.DeleteFunc(slices.Clone(services), func(s Service) bool { return !s.Database && !s.DeadLetters })
+}
+
+// Comparing are the services that keep what can be computed again.
+func Comparing(services []Service) []Service {
+	return slices.DeleteFunc(slices.Clone(services), func(s Service) bool { return !s.Database && !s.Index })
 }
 
 // Present are the services whose program is in the source tree at root.
