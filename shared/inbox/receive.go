@@ -25,7 +25,21 @@ type CallMeta struct {
 	Seq      int64
 	TenantID uuid.UUID
 	Time     time.Time
+	// Again says that the receiver runs for the second time, after what it had asked
+	// for with After was done.
+	Again bool
 }
+
+// after is a receiver's wish to have something done outside of its transaction.
+type after struct{ do func(context.Context) error }
+
+func (a *after) Error() string { return "something must be done before the call can be received" }
+
+// After, returned by a receiver as its error, gives the receiver's transaction up, runs
+// do outside of it and then the receiver once more, with CallMeta.Again: for what must
+// not be waited for while rows are locked, such as another service's answer. An error of
+// do is the call's. Only the first run of a receiver may return it.
+func After(do func(context.Context) error) error { return &after{do} }
 
 type receiver struct {
 	name    string
@@ -86,23 +100,36 @@ func (in *Inbox) ReceiveCall(ctx context.Context, name, caller string, env outbo
 		return nil, apperr.Forbidden("This service may not make this call.")
 	}
 	m := CallMeta{CallID: env.CallID, Source: env.Source, Key: env.Key, Seq: env.Seq, TenantID: env.TenantID, Time: env.Time}
-	var reply json.RawMessage
-	err := in.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+	reply, err := in.receive(ctx, r, m, env.Data)
+	var first *after
+	if !errors.As(err, &first) {
+		return reply, err
+	}
+	if err := first.do(ctx); err != nil {
+		return nil, err
+	}
+	m.Again = true
+	return in.receive(ctx, r, m, env.Data)
+}
+
+// receive applies a call in one transaction, unless it was applied already.
+func (in *Inbox) receive(ctx context.Context, r receiver, m CallMeta, data json.RawMessage) (reply json.RawMessage, err error) {
+	err = in.o.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
 		reply = nil
 		var seq int64
-		err := u.QueryRow(ctx, callSeenSQL, m.Source, name, m.Key, m.Seq, m.CallID, u.Now()).Scan(&seq)
+		err := u.QueryRow(ctx, callSeenSQL, m.Source, r.name, m.Key, m.Seq, m.CallID, u.Now()).Scan(&seq)
 		if errors.Is(err, pgx.ErrNoRows) {
-			reply, err = keptReply(ctx, u, name, m)
+			reply, err = keptReply(ctx, u, r.name, m)
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("call %s: %w", name, err)
+			return fmt.Errorf("call %s: %w", r.name, err)
 		}
 		ctx = work.WithCause(ctx, work.Cause{Correlation: m.CallID.String(), Causation: m.CallID.String()})
-		if err := guard(func() error { reply, err = r.fn(ctx, u, m, env.Data); return err }); err != nil {
+		if err := guard(func() error { reply, err = r.fn(ctx, u, m, data); return err }); err != nil {
 			return err
 		}
-		_, err = pg.Exec(ctx, u, callReplySQL, m.Source, name, m.Key, []byte(reply))
+		_, err = pg.Exec(ctx, u, callReplySQL, m.Source, r.name, m.Key, []byte(reply))
 		return err
 	})
 	return reply, err

@@ -219,6 +219,10 @@ type SeatHold struct {
 	CourseID  uuid.UUID `json:"course_id"`
 	UserID    uuid.UUID `json:"user_id"`
 	ExpiresAt time.Time `json:"expires_at"`
+	// Replaces are holds of the same person and course that this one takes over the
+	// seat of. Nobody else can get it in between, and they end also when this one is
+	// refused, or when they are told of only later.
+	Replaces []uuid.UUID `json:"replaces,omitempty"`
 }
 
 // SeatHoldReply: a refusal is an answer, not an error. Code is course_full,

@@ -250,10 +250,10 @@ func TestAnExpiredSeatIsGivenOn(t *testing.T) {
 	require.Equal(t, "active", w.read(next, waiting.ID).State)
 }
 
-func (w *world) hold(p authz.Principal, c contract.CourseState, id uuid.UUID, d time.Duration) internalapi.SeatHoldReply {
+func (w *world) hold(p authz.Principal, c contract.CourseState, id uuid.UUID, d time.Duration, replaces ...uuid.UUID) internalapi.SeatHoldReply {
 	w.t.Helper()
 	return call[internalapi.SeatHoldReply](w, internalapi.CallSeatHold, "payment", id.String(),
-		internalapi.SeatHold{HoldID: id, CourseID: c.ID, UserID: p.UserID, ExpiresAt: w.clock.Now().Add(d)})
+		internalapi.SeatHold{HoldID: id, CourseID: c.ID, UserID: p.UserID, ExpiresAt: w.clock.Now().Add(d), Replaces: replaces})
 }
 
 func (w *world) releaseHold(p authz.Principal, c contract.CourseState, id uuid.UUID) internalapi.SeatReleaseReply {

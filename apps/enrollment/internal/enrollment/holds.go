@@ -28,8 +28,9 @@ type Held struct {
 }
 
 // HoldSeat keeps a seat during a checkout (rule 35). The same hold again moves its
-// end; a hold that was released stays so. A person with an offer holds that seat.
-func (s *Service) HoldSeat(ctx context.Context, tx Tx, in Hold) (Held, error) {
+// end; a hold that was released stays so. A person with an offer holds that seat. The
+// seat of a replaced hold goes over to this one; where this one is refused it is free.
+func (s *Service) HoldSeat(ctx context.Context, tx Tx, in Hold, replaces []uuid.UUID) (Held, error) {
 	now := s.Now()
 	st, err := tx.Standing(ctx, in.CourseID, in.UserID, now)
 	if err != nil {
@@ -39,19 +40,38 @@ func (s *Service) HoldSeat(ctx context.Context, tx Tx, in Hold) (Held, error) {
 	if err != nil {
 		return Held{}, err
 	}
+	code, missing := "", []uuid.UUID(nil)
 	if known != nil && known.State != HoldHeld {
-		return Held{Code: map[string]string{HoldReleased: RefusedReleased, HoldUsed: RefusedEnrolled}[known.State]}, nil
+		code = map[string]string{HoldReleased: RefusedReleased, HoldUsed: RefusedEnrolled}[known.State]
+	} else {
+		code, missing = st.refuseHold(now)
 	}
-	if code, missing := st.refuseHold(now); code != "" {
-		return Held{Code: code, Missing: missing}, nil
-	}
-	if st.Held != nil && st.Held.ID != in.ID { // a second checkout takes the first one's place
-		st.Held.State, st.Held.UpdatedAt = HoldReleased, now
-		if err := tx.SaveHold(ctx, *st.Held); err != nil {
+	var until time.Time
+	if code == "" {
+		if until, err = s.takeHold(ctx, tx, st, in, now); err != nil {
 			return Held{}, err
 		}
 	}
-	until := in.ExpiresAt
+	for _, id := range replaces {
+		if _, err := s.ReleaseSeat(ctx, tx, Hold{ID: id, CourseID: in.CourseID, UserID: in.UserID}); err != nil {
+			return Held{}, err
+		}
+	}
+	if code != "" {
+		return Held{Code: code, Missing: missing}, nil
+	}
+	return Held{Until: &until}, nil
+}
+
+// takeHold stores a hold that was found good, in place of another one of the person.
+func (s *Service) takeHold(ctx context.Context, tx Tx, st Standing, in Hold, now time.Time) (until time.Time, err error) {
+	if st.Held != nil && st.Held.ID != in.ID { // a second checkout takes the first one's place
+		st.Held.State, st.Held.UpdatedAt = HoldReleased, now
+		if err := tx.SaveHold(ctx, *st.Held); err != nil {
+			return until, err
+		}
+	}
+	until = in.ExpiresAt
 	if latest := now.Add(s.Settings.HoldFor); until.After(latest) {
 		until = latest
 	}
@@ -60,18 +80,15 @@ func (s *Service) HoldSeat(ctx context.Context, tx Tx, in Hold) (Held, error) {
 		State: HoldHeld, ExpiresAt: until, CreatedAt: now, UpdatedAt: now,
 	}
 	if err := tx.SaveHold(ctx, h); err != nil {
-		return Held{}, err
+		return until, err
 	}
 	if err := s.prolongOffer(ctx, tx, st, until); err != nil {
-		return Held{}, err
+		return until, err
 	}
 	if st.Held == nil && !st.offered() {
 		st.Seats.Taken++
 	}
-	if err := s.tellSeats(ctx, tx, st.Course, st.Seats); err != nil {
-		return Held{}, err
-	}
-	return Held{Until: &until}, nil
+	return until, s.tellSeats(ctx, tx, st.Course, st.Seats)
 }
 
 func (st Standing) offered() bool { return st.Existing != nil && st.Existing.State == Offered }

@@ -68,7 +68,7 @@ func (s *Service) withCourse(ctx context.Context, id uuid.UUID, fn func(doubt fu
 	began := s.Now()
 	var stale *staleCopy
 	err := fn(func(err error) error {
-		if err != nil && closed(err) {
+		if closed(err) {
 			return &staleCopy{err}
 		}
 		return err
@@ -87,12 +87,24 @@ func (s *Service) withCourse(ctx context.Context, id uuid.UUID, fn func(doubt fu
 	return fn(func(err error) error { return err })
 }
 
-func closed(err error) bool {
-	switch apperr.Code(err) {
-	case "not_found", errNotPublished.Code, errWindowClosed.Code:
-		return true
-	}
-	return false
+func closed(err error) bool { return err != nil && closedCode(apperr.Code(err)) }
+
+func closedCode(code string) bool {
+	return code == "not_found" || code == errNotPublished.Code || code == errWindowClosed.Code
+}
+
+// RefusedByCopy says that a refusal rests on what is copied of the course, which may be
+// older than what course knows.
+func (h Held) RefusedByCopy() bool { return closedCode(h.Code) }
+
+// RefusedByCopy says the same of an entitlement.
+func (e Entitled) RefusedByCopy() bool { return closedCode(e.Code) }
+
+// LookAtCourse brings the copy of a course up to date by asking course, for a caller
+// that began at a time. A course that there is not is no error.
+func (s *Service) LookAtCourse(ctx context.Context, id uuid.UUID, began time.Time) error {
+	_, err := s.refresh(ctx, id, began)
+	return err
 }
 
 // question is one look at course for a course. news and err may be read once

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"lms/apps/enrollment/internal/enrollment"
 	"lms/shared/apperr"
 	contract "lms/shared/contracts/events"
@@ -104,8 +106,19 @@ func (r Receivers) notYet(m inbox.CallMeta, err error) (gone bool, _ error) {
 	return false, apperr.Unavailable("course_unknown", "The course is not known here yet.").With(err)
 }
 
+// doubted makes a call that the copy of its course refuses one that is decided once
+// more, after course was asked: what was published is for sale at once.
+func (r Receivers) doubted(m inbox.CallMeta, course uuid.UUID, byCopy bool, err error) error {
+	if m.Again || !byCopy && !apperr.IsKind(err, apperr.KindNotFound) {
+		return err
+	}
+	began := r.Now()
+	return inbox.After(func(ctx context.Context) error { return r.Service.LookAtCourse(ctx, course, began) })
+}
+
 func (r Receivers) seatHold(ctx context.Context, u *pg.Unit, m inbox.CallMeta, in internalapi.SeatHold) (internalapi.SeatHoldReply, error) {
-	held, err := r.Service.HoldSeat(ctx, r.Wrap(u), enrollment.Hold{ID: in.HoldID, CourseID: in.CourseID, UserID: in.UserID, ExpiresAt: in.ExpiresAt})
+	held, err := r.Service.HoldSeat(ctx, r.Wrap(u), enrollment.Hold{ID: in.HoldID, CourseID: in.CourseID, UserID: in.UserID, ExpiresAt: in.ExpiresAt}, in.Replaces)
+	err = r.doubted(m, in.CourseID, held.RefusedByCopy(), err)
 	if gone, err := r.notYet(m, err); gone || err != nil {
 		return internalapi.SeatHoldReply{Code: enrollment.RefusedUnavailable}, err
 	}
@@ -124,6 +137,7 @@ func (r Receivers) entitlement(ctx context.Context, u *pg.Unit, m inbox.CallMeta
 		},
 		Enroll: in.Enroll, HoldID: in.HoldID, KeepAccess: in.KeepAccess, Reason: in.Reason,
 	})
+	err = r.doubted(m, in.CourseID, done.RefusedByCopy(), err)
 	if gone, err := r.notYet(m, err); gone || err != nil {
 		return internalapi.EntitlementReply{Code: enrollment.RefusedUnavailable}, err
 	}

@@ -246,3 +246,25 @@ func TestAFreePlanNeedsNoPage(t *testing.T) {
 	require.Len(t, list[httpapi.Invoice](w, w.student, "/api/v1/invoices"), 1)
 	w.balanced()
 }
+
+// Who checks out once more keeps the seat: it is never free for a racer in between.
+func TestASecondCheckoutKeepsTheSeat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.seller()
+	course := w.course(1)
+	plan := w.plan([]uuid.UUID{course})
+	first := w.checkout(w.student, plan)
+	second := w.checkout(w.student, plan)
+	w.settled()
+	var released int
+	w.scan(&released, `select count(*) from outbox_call where name = 'seat-release'`)
+	require.Zero(t, released, "the newer hold replaces the older one")
+	w.keyed(w.learner()).POST("/api/v1/checkout-sessions", body{"plan_id": plan.ID}).Expect(409).Code("course_full")
+	w.as(w.student).GET("/api/v1/checkout-sessions/" + first.ID.String()).Expect(200).JSON(&first)
+	require.Equal(t, "expired", first.State)
+	w.as(w.student).POST("/api/v1/checkout-sessions/"+second.ID.String()+"/expire", nil).Expect(200)
+	w.settled()
+	w.checkout(w.learner(), plan)
+	w.balanced()
+}

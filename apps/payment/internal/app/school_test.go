@@ -128,7 +128,13 @@ func (s *school) Call(_ context.Context, app, path string, raw []byte) ([]byte, 
 	case internalapi.CallPriceSummary:
 		return answer(env, func(in internalapi.PriceSummary) any { s.prices[in.CourseID] = in; return internalapi.Applied{} })
 	case internalapi.CallSeatHold:
-		return answer(env, func(in internalapi.SeatHold) any { return s.hold(in) })
+		return answer(env, func(in internalapi.SeatHold) any {
+			reply := s.hold(in)
+			for _, id := range in.Replaces {
+				s.courses[in.CourseID].holds[id] = &hold{user: in.UserID, released: true}
+			}
+			return reply
+		})
 	case internalapi.CallSeatRelease:
 		return answer(env, func(in internalapi.SeatRelease) any {
 			l := s.courses[in.CourseID]

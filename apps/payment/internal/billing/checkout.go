@@ -115,7 +115,8 @@ func (s *Service) prepare(ctx context.Context, tx Tx, actor authz.Principal, in 
 	if !plan.State.Is(PlanActive) {
 		return started{}, apperr.NotFound("plan")
 	}
-	if err := s.mayBuy(ctx, tx, actor, plan, in.ForOrgUnitID, now); err != nil {
+	replaced, err := s.mayBuy(ctx, tx, actor, plan, in.ForOrgUnitID, now)
+	if err != nil {
 		return started{}, err
 	}
 	q, coupon, err := s.quote(ctx, tx, plan, in.Currency, in.Quantity, in.Coupon, in.Billing, now)
@@ -150,7 +151,7 @@ func (s *Service) prepare(ctx context.Context, tx Tx, actor authz.Principal, in 
 	}
 	out := started{SessionID: c.ID}
 	if in.ForOrgUnitID == nil {
-		out.Calls, err = s.askSeats(ctx, tx, c, plan)
+		out.Calls, err = s.askSeats(ctx, tx, c, plan, replaced)
 	}
 	if err != nil {
 		return started{}, err
@@ -159,41 +160,45 @@ func (s *Service) prepare(ctx context.Context, tx Tx, actor authz.Principal, in 
 }
 
 // mayBuy refuses who has it already, and gives up what the person left open before:
-// the newest page counts.
-func (s *Service) mayBuy(ctx context.Context, tx Tx, actor authz.Principal, plan Plan, unit *uuid.UUID, now time.Time) error {
+// the newest page counts. The seats of that go over to the newer one, by course.
+func (s *Service) mayBuy(ctx context.Context, tx Tx, actor authz.Principal, plan Plan, unit *uuid.UUID, now time.Time) (map[uuid.UUID][]uuid.UUID, error) {
 	if unit != nil {
 		if !plan.ForOrgUnits {
-			return apperr.Invalid(apperr.Field{Path: "plan_id", Code: "not_for_org_units", Message: "The plan is for people only."})
+			return nil, apperr.Invalid(apperr.Field{Path: "plan_id", Code: "not_for_org_units", Message: "The plan is for people only."})
 		}
-		return nil
+		return nil, nil
 	}
 	if !plan.ForPeople {
-		return apperr.Invalid(apperr.Field{Path: "plan_id", Code: "not_for_people", Message: "The plan is for org units only."})
+		return nil, apperr.Invalid(apperr.Field{Path: "plan_id", Code: "not_for_people", Message: "The plan is for org units only."})
 	}
 	running, err := tx.RunningSubscription(ctx, actor.UserID, plan.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if running != nil {
-		return apperr.Conflict("already_subscribed", "You have this subscription already.").Detail("subscription_id", running.ID)
+		return nil, apperr.Conflict("already_subscribed", "You have this subscription already.").Detail("subscription_id", running.ID)
 	}
 	has, err := tx.Entitled(ctx, actor.UserID, plan.CourseIDs(), now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(has) == len(plan.Courses) {
-		return apperr.Conflict("already_entitled", "You have all of this already.").Detail("course_ids", has)
+		return nil, apperr.Conflict("already_entitled", "You have all of this already.").Detail("course_ids", has)
 	}
 	open, err := tx.RunningCheckouts(ctx, actor.UserID, plan.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	replaced := map[uuid.UUID][]uuid.UUID{}
 	for i := range open {
+		if err := s.handOver(ctx, tx, open[i], plan, replaced); err != nil {
+			return nil, err
+		}
 		if err := s.giveUp(ctx, tx, &open[i], plan, "canceled"); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return replaced, nil
 }
 
 // advance brings a prepared session to its page, or says why there is none. It may

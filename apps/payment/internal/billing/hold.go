@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,8 +12,9 @@ import (
 	"lms/shared/work"
 )
 
-// askSeats asks enrollment to hold a seat in every course.
-func (s *Service) askSeats(ctx context.Context, tx Tx, c Checkout, plan Plan) ([]uuid.UUID, error) {
+// askSeats asks enrollment to hold a seat in every course, in place of holds that the
+// person gives up.
+func (s *Service) askSeats(ctx context.Context, tx Tx, c Checkout, plan Plan, replaced map[uuid.UUID][]uuid.UUID) ([]uuid.UUID, error) {
 	var calls []uuid.UUID
 	for _, course := range plan.CourseIDs() {
 		h := Hold{ID: s.NewID(), SessionID: c.ID, CourseID: course, TenantID: c.TenantID, UserID: c.UserID, State: Begin(HoldAsked), UpdatedAt: c.CreatedAt}
@@ -20,7 +22,7 @@ func (s *Service) askSeats(ctx context.Context, tx Tx, c Checkout, plan Plan) ([
 			return nil, err
 		}
 		call, err := tx.Call(ctx, work.Call{To: "enrollment", Name: internalapi.CallSeatHold, Key: h.ID.String(), TenantID: c.TenantID, Body: internalapi.SeatHold{
-			HoldID: h.ID, CourseID: course, UserID: c.UserID, ExpiresAt: c.ExpiresAt.Add(s.Settings.HoldGrace),
+			HoldID: h.ID, CourseID: course, UserID: c.UserID, ExpiresAt: c.ExpiresAt.Add(s.Settings.HoldGrace), Replaces: replaced[course],
 		}})
 		if err != nil {
 			return nil, err
@@ -88,6 +90,35 @@ func (s *Service) HoldAnswered(ctx context.Context, tx Tx, id uuid.UUID, a SeatA
 	return s.letGo(ctx, tx, c)
 }
 
+// handOver leaves the seats of a session to the newer one of the same person and plan,
+// whose holds replace them: to release them first would give a racer the seat in
+// between. The seats of courses that left the plan meanwhile are given back as usual.
+func (s *Service) handOver(ctx context.Context, tx Tx, c Checkout, plan Plan, replaced map[uuid.UUID][]uuid.UUID) error {
+	holds, err := tx.Holds(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	courses := plan.CourseIDs()
+	for _, h := range holds {
+		if !h.State.Is(HoldAsked, HoldHeld) || !slices.Contains(courses, h.CourseID) {
+			continue
+		}
+		if err := s.released(ctx, tx, h); err != nil {
+			return err
+		}
+		replaced[h.CourseID] = append(replaced[h.CourseID], h.ID)
+	}
+	return nil
+}
+
+func (s *Service) released(ctx context.Context, tx Tx, h Hold) error {
+	if err := h.State.To(HoldReleased); err != nil {
+		return err
+	}
+	h.UpdatedAt = s.Now()
+	return tx.UpdateHold(ctx, h)
+}
+
 // letGo gives back what a session has reserved.
 func (s *Service) letGo(ctx context.Context, tx Tx, c Checkout) error {
 	now := s.Now()
@@ -99,11 +130,7 @@ func (s *Service) letGo(ctx context.Context, tx Tx, c Checkout) error {
 		if !h.State.Is(HoldAsked, HoldHeld) {
 			continue
 		}
-		if err := h.State.To(HoldReleased); err != nil {
-			return err
-		}
-		h.UpdatedAt = now
-		if err := tx.UpdateHold(ctx, h); err != nil {
+		if err := s.released(ctx, tx, h); err != nil {
 			return err
 		}
 		if _, err := tx.Call(ctx, work.Call{
