@@ -20,6 +20,9 @@ const (
 type Request struct {
 	Limit  int
 	Cursor string
+	// OldestFirst asks for the order of time, in a list that otherwise has the newest
+	// first and can be read both ways.
+	OldestFirst bool
 }
 
 // Size is the number of items of the page: the default where none was asked

@@ -469,12 +469,12 @@ func (s *Service) Refund(ctx context.Context, actor authz.Principal, id uuid.UUI
 }
 
 // RefundsOfOrder lists the refunds of an order.
-func (s *Service) RefundsOfOrder(ctx context.Context, actor authz.Principal, id uuid.UUID) (out []Refund, err error) {
+func (s *Service) RefundsOfOrder(ctx context.Context, actor authz.Principal, id uuid.UUID, p page.Request) (out page.Page[Refund], err error) {
 	if _, err := s.Order(ctx, actor, id); err != nil {
-		return nil, err
+		return out, err
 	}
 	err = s.Store.Read(ctx, scopeOf(actor), func(ctx context.Context, tx Tx) error {
-		out, err = tx.RefundsOf(ctx, id)
+		out, err = tx.Refunds(ctx, id, p)
 		return err
 	})
 	return out, err

@@ -162,6 +162,8 @@ type OrderTx interface {
 	LockRefund(ctx context.Context, id uuid.UUID) (Refund, error)
 	// RefundsOf an order, the oldest first.
 	RefundsOf(ctx context.Context, order uuid.UUID) ([]Refund, error)
+	// Refunds of an order, a page of them.
+	Refunds(ctx context.Context, order uuid.UUID, p page.Request) (page.Page[Refund], error)
 	PendingRefunds(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error)
 	InsertRefundPart(ctx context.Context, p RefundPart) error
 	SetProviderRefund(ctx context.Context, part uuid.UUID, id string) error

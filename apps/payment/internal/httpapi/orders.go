@@ -11,6 +11,19 @@ import (
 	"lms/shared/web"
 )
 
+// Page is a page of a list in the order of time.
+type Page struct {
+	web.Page
+	Sort string `query:"sort" enum:"-created_at,created_at" default:"-created_at" doc:"created_at has the oldest first"`
+}
+
+// Request is the page that is asked for.
+func (p Page) Request() page.Request {
+	r := p.Page.Request()
+	r.OldestFirst = p.Sort == "created_at"
+	return r
+}
+
 // Whose is embedded by a list that shows one's own, or for staff those of others.
 type Whose struct {
 	UserID   uuid.UUID `query:"user_id" doc:"Of this person, for staff; one's own if left out"`
@@ -56,7 +69,7 @@ func showOrder(o billing.Order) Order {
 }
 
 type listOrdersInput struct {
-	web.Page
+	Page
 	Whose
 	State          string    `query:"state" enum:"pending,paying,paid,canceled,defaulted,partially_refunded,refunded"`
 	Kind           string    `query:"kind" enum:"purchase,seats,renewal,change"`
@@ -155,12 +168,17 @@ func (a *API) createRefund(ctx context.Context, in *createRefundInput) (*web.Res
 	return web.Created(showRefund(r), r.Version, "/api/v1/refunds/"+r.ID.String()), nil
 }
 
-func (a *API) listRefunds(ctx context.Context, in *web.ByID) (*web.List[Refund], error) {
-	list, err := a.Service.RefundsOfOrder(ctx, web.Actor(ctx), in.ID)
+type listRefundsInput struct {
+	web.ByID
+	Page
+}
+
+func (a *API) listRefunds(ctx context.Context, in *listRefundsInput) (*web.List[Refund], error) {
+	p, err := a.Service.RefundsOfOrder(ctx, web.Actor(ctx), in.ID, in.Request())
 	if err != nil {
 		return nil, err
 	}
-	return web.ListOf(page.Page[billing.Refund]{Items: list}, showRefund), nil
+	return web.ListOf(p, showRefund), nil
 }
 
 func (a *API) getRefund(ctx context.Context, in *web.ByID) (*web.Resource[Refund], error) {
@@ -198,7 +216,7 @@ func showEntitlement(e billing.Entitlement) Entitlement {
 }
 
 type listEntitlementsInput struct {
-	web.Page
+	Page
 	Whose
 	CourseID uuid.UUID `query:"course_id"`
 	State    string    `query:"state" enum:"granted,revoked"`

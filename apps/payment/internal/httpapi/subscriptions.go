@@ -38,7 +38,7 @@ func showSubscription(s billing.Subscription) Subscription {
 }
 
 type listSubscriptionsInput struct {
-	web.Page
+	Page
 	Whose
 	State string `query:"state" enum:"trialing,active,past_due,paused,ended"`
 }
@@ -104,7 +104,7 @@ func showPool(p billing.Pool) SeatPool {
 
 type poolsInput struct {
 	web.ByID
-	web.Page
+	Page
 }
 
 func (a *API) listPools(ctx context.Context, in *poolsInput) (*web.List[SeatPool], error) {

@@ -148,6 +148,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 	updateRefundSQL   = `update refunds set state = $2, failure = $3, completed_at = $4, updated_at = $5, version = version + 1 where id = $1`
 	refundSQL         = `select` + refundColumns + `from refunds where id = $1`
 	lockRefundSQL     = `select` + refundColumns + `from refunds where id = $1 for no key update`
+	refundsSQL        = `select` + refundColumns + `from refunds where order_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3`
 	refundsOfSQL      = `select` + refundColumns + `from refunds where order_id = $1 order by id`
 	pendingRefundsSQL = `select id from refunds where state = 'pending' and created_at < $1 order by created_at limit $2`
 
@@ -214,6 +215,11 @@ func (t tx) Refund(ctx context.Context, id uuid.UUID) (billing.Refund, error) {
 // LockRefund implements billing.OrderTx.
 func (t tx) LockRefund(ctx context.Context, id uuid.UUID) (billing.Refund, error) {
 	return pg.One[billing.Refund](ctx, t, "refund", lockRefundSQL, id)
+}
+
+// Refunds implements billing.OrderTx.
+func (t tx) Refunds(ctx context.Context, order uuid.UUID, p page.Request) (page.Page[billing.Refund], error) {
+	return listed(ctx, t, p, func(r billing.Refund) uuid.UUID { return r.ID }, refundsSQL, order)
 }
 
 // RefundsOf implements billing.OrderTx.

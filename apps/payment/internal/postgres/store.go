@@ -6,6 +6,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -63,16 +64,23 @@ func afterID(p page.Request) (*uuid.UUID, error) {
 	return &id, nil
 }
 
-// listed reads one page of rows in the order of their ids. The statement's last two
+// listed reads one page of rows in the order of their ids, which is that of time: the
+// newest first, as the statement has it, or the oldest. The statement's last two
 // parameters are the id to begin behind and the number of rows.
 func listed[T any](ctx context.Context, t tx, p page.Request, id func(T) uuid.UUID, sql string, args ...any) (out page.Page[T], err error) {
 	after, err := afterID(p)
 	if err != nil {
 		return out, err
 	}
+	if p.OldestFirst {
+		sql = oldestFirst.Replace(sql)
+	}
 	rows, err := pg.Many[T](ctx, t, sql, append(args, after, p.Size()+1)...)
 	return page.Cut(rows, p.Size(), func(v T) string { return page.Encode(id(v)) }), err
 }
+
+// oldestFirst turns the statement of a list around: its two places that name the order.
+var oldestFirst = strings.NewReplacer("id < $", "id > $", "id desc", "id") //nolint:gochecknoglobals // immutable
 
 // reached are the parameters of the condition `seen`.
 func reached(r billing.Reach) (user *uuid.UUID, all bool, units []uuid.UUID) {
