@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 
 	"lms/apps/lms/internal/e2e"
 	"lms/apps/lms/internal/system"
@@ -60,20 +59,10 @@ func (s *school) purchases(t testing.TB, o *organisation, _ string) ids {
 	}
 }
 
-// checkedOut is a checkout session of a plan, once enrollment has heard of its course.
+// checkedOut is a checkout session of a plan.
 func checkedOut(t testing.TB, api *system.API, plan string) (session string) {
 	t.Helper()
-	await(t, time.Minute, "the course can be bought", func() bool {
-		ans, err := tryKeyed(api, http.MethodPost, "/api/v1/checkout-sessions", map[string]any{"plan_id": plan})
-		require.NoError(t, err)
-		if ans.Status != http.StatusCreated {
-			require.Contains(t, string(ans.Body), "course_unavailable")
-			return false
-		}
-		session = ans.ID(t)
-		return true
-	})
-	return session
+	return made(t, api, "/api/v1/checkout-sessions", map[string]any{"plan_id": plan})
 }
 
 // coupon is a code that nobody has.

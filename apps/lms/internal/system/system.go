@@ -165,6 +165,24 @@ func (s *System) Kill(t testing.TB, service, kind string) {
 	require.NoError(t, syscall.Kill(s.Running(t, service, kind).PID, syscall.SIGKILL))
 }
 
+// TryKill is Kill for a goroutine that is not the test's own, at a moment at which the
+// process may be down.
+func (s *System) TryKill(service, kind string) error {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-time.After(50 * time.Millisecond) {
+		out, err := s.TryLms("status", "--json")
+		var st Status
+		if err != nil || json.Unmarshal([]byte(out), &st) != nil {
+			continue
+		}
+		for _, p := range st.Processes {
+			if p.Service == service && p.Kind == kind && p.PID > 0 && p.State == "running" && syscall.Kill(p.PID, syscall.SIGKILL) == nil {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%s %s does not run", service, kind)
+}
+
 // Pause stops a process with SIGSTOP until the returned function is called.
 func (s *System) Pause(t testing.TB, service, kind string) (resume func()) {
 	t.Helper()
