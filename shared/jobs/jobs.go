@@ -210,6 +210,7 @@ func (r *Runner) run(ctx context.Context, j claimed, claim uuid.UUID) error {
 }
 
 func (r *Runner) conclude(ctx context.Context, j claimed, run *Run, result json.RawMessage, err error) error {
+	var wait notYet
 	switch {
 	case errors.Is(context.Cause(ctx), errLeaseLost):
 		r.o.Log.Warn("job was taken over by another process", "job", j.ID, "kind", j.Kind)
@@ -224,6 +225,8 @@ func (r *Runner) conclude(ctx context.Context, j claimed, run *Run, result json.
 		return r.release(ctx, run, renewEvery)
 	case ctx.Err() != nil:
 		return r.release(ctx, run, 0) // shutting down: another takes it up at once
+	case errors.As(err, &wait):
+		return r.release(ctx, run, wait.pause)
 	case apperr.Deterministic(err) || apperr.IsKind(err, apperr.KindConflict):
 		return r.finish(ctx, run, work.JobFailed, nil, apperr.From(err).Message)
 	case j.Attempts >= maxAttempts:
@@ -246,6 +249,16 @@ func (r *Runner) finish(ctx context.Context, run *Run, state work.JobState, resu
 		return pg.Exec(ctx, u, finishSQL, run.ID, state, []byte(result), pg.Text(message, maxErrorText), done, total, u.Now(), run.claim)
 	})
 }
+
+// notYet is what Later gives.
+type notYet struct{ pause time.Duration }
+
+func (notYet) Error() string { return "the job waits for others" }
+
+// Later is what a handler returns that waits for others: the job gives its place
+// to another, and runs again after a pause, as if it had not been tried before.
+// How long it waits in all is for the handler to bound.
+func Later(pause time.Duration) error { return notYet{pause} }
 
 // release gives the job back as if it had not been tried, to be taken up after a
 // pause.

@@ -98,6 +98,22 @@ func TestAJobRunsReportsAndGivesItsResult(t *testing.T) {
 	require.True(t, apperr.IsKind(err, apperr.KindNotFound), "another's job is not there")
 }
 
+func TestAJobThatWaitsForOthersIsNotTriedInVain(t *testing.T) {
+	t.Parallel()
+	var looks atomic.Int64
+	f := setup(t, func(_ context.Context, run *jobs.Run, in input) (any, error) {
+		if n := looks.Add(1); n < 10 {
+			run.Progress(n, 10)
+			return nil, jobs.Later(time.Second)
+		}
+		return map[string]int{"looks": 10}, nil
+	})
+	f.run(t)
+	j := f.until(t, f.enqueue(t, "", 1).ID, work.JobSucceeded)
+	require.EqualValues(t, 10, looks.Load(), "twice as often as a fault would be tried")
+	require.EqualValues(t, 10, j.Total)
+}
+
 func TestAFaultIsTriedAgainAndARefusalIsNot(t *testing.T) {
 	t.Parallel()
 	var tries atomic.Int64
