@@ -54,7 +54,7 @@ func Build(_ context.Context, k *service.Kit) error {
 		Now: k.Now, NewID: k.NewID, Random: rand.Reader,
 	}
 	(&httpapi.API{Service: svc, Printer: printer, Now: k.Now}).Mount(k.Web)
-	events.Receivers{Service: svc, Wrap: postgres.NewTx, People: people, Now: k.Now}.Register(k.Inbox)
+	events.Receivers{Service: svc, Wrap: postgres.NewTx, People: people, Now: k.Now, Objects: k.Objects}.Register(k.Inbox)
 	events.Jobs(k.Jobs, svc)
 	k.Recompute(svc.Recompute)
 	k.Every("sweep", cfg.SweepEvery, svc.Sweep)

@@ -11,6 +11,8 @@ import (
 	contract "lms/shared/contracts/events"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/inbox"
+	"lms/shared/objects"
+	"lms/shared/personexport"
 	"lms/shared/pg"
 )
 
@@ -22,6 +24,8 @@ type Receivers struct {
 	Wrap    func(*pg.Unit) enrollment.Tx
 	People  *People
 	Now     func() time.Time
+	// Objects is nil where files cannot be kept.
+	Objects *objects.Store
 }
 
 // Types of course's events that carry the course's snapshot.
@@ -176,20 +180,10 @@ func (r Receivers) erasePerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta
 	}, nil
 }
 
-// maxExport is what a reply may carry; see internalapi.ExportPersonReply.
-const maxExport = 3 << 20
-
 func (r Receivers) exportPerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta, in internalapi.ExportPerson) (internalapi.ExportPersonReply, error) {
 	sections, err := r.Service.ExportPerson(ctx, r.Wrap(u), in.UserID)
 	if err != nil {
 		return internalapi.ExportPersonReply{}, err
 	}
-	size := 0
-	for _, s := range sections {
-		size += len(s)
-	}
-	if size > maxExport {
-		return internalapi.ExportPersonReply{}, apperr.New(apperr.KindTooLarge, "export_too_large", "There is more of the person than one answer can carry.")
-	}
-	return internalapi.ExportPersonReply{Sections: sections}, nil
+	return personexport.Reply(ctx, r.Objects, "enrollment", in, sections)
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,7 +53,11 @@ func (s *Service) FinishExport(ctx context.Context, r PersonRequest, key string)
 	if err := s.Files.Put(ctx, key, "application/zip", content); err != nil {
 		return err
 	}
-	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+	handed, err := handedOver(r)
+	if err != nil {
+		return err
+	}
+	err = s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 		locked, err := tx.LockPersonRequest(ctx, r.ID)
 		if err != nil || locked.Status != RequestRunning {
 			return err
@@ -71,6 +76,27 @@ func (s *Service) FinishExport(ctx context.Context, r PersonRequest, key string)
 		}
 		return s.mailTo(ctx, tx, u, u.Email, MailExportReady, MailData{Link: s.link("/account/data", ""), Expires: until})
 	})
+	if err != nil {
+		return err
+	}
+	for _, object := range handed { // what is in the file now
+		err = errors.Join(err, s.Files.Delete(ctx, object))
+	}
+	return err
+}
+
+// handedOver are the objects in which services handed over what no answer carries.
+func handedOver(r PersonRequest) (keys []string, err error) {
+	for _, p := range r.Parts {
+		var reply exportReply
+		if err := json.Unmarshal(p.Reply, &reply); err != nil {
+			return nil, apperr.Internal(fmt.Errorf("export of %s: %w", p.Service, err))
+		}
+		if reply.ObjectKey != "" {
+			keys = append(keys, reply.ObjectKey)
+		}
+	}
+	return keys, nil
 }
 
 type exportReply struct {
