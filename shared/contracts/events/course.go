@@ -3,7 +3,6 @@ package events
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -98,20 +97,24 @@ type Hundredths int64
 func (h Hundredths) MarshalJSON() ([]byte, error) { return []byte(h.String()), nil }
 
 // String writes the shortest decimal number.
-func (h Hundredths) String() string {
-	sign, v := "", int64(h)
+func (h Hundredths) String() string { return string(h.Append(nil)) }
+
+// Append adds the shortest decimal number to a text.
+func (h Hundredths) Append(b []byte) []byte {
+	v := int64(h)
 	if v < 0 {
-		sign, v = "-", -v
+		b, v = append(b, '-'), -v
 	}
-	whole, frac := v/100, v%100
-	switch {
-	case frac == 0:
-		return sign + strconv.FormatInt(whole, 10)
-	case frac%10 == 0:
-		return fmt.Sprintf("%s%d.%d", sign, whole, frac/10)
-	default:
-		return fmt.Sprintf("%s%d.%02d", sign, whole, frac)
+	b = strconv.AppendInt(b, v/100, 10)
+	frac := v % 100
+	if frac == 0 {
+		return b
 	}
+	b = append(b, '.', byte('0'+frac/10))
+	if frac%10 != 0 {
+		b = append(b, byte('0'+frac%10))
+	}
+	return b
 }
 
 var errHundredths = errors.New("events: not a number with at most two decimals")

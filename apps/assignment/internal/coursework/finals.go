@@ -3,6 +3,7 @@ package coursework
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -179,16 +180,16 @@ func (c Cell) own() Cell {
 
 // Standing says whether the work of a cell is late or missing, and how late, in
 // whole seconds.
-func (c Cell) Standing(col Column, s *Service) (status string, seconds int64) {
-	g := Grade{
-		SubmittedAt: c.SubmittedAt, DueAt: c.DueAt, EnteredScore: c.Entered, Status: c.Status, StatusSeconds: c.StatusLate,
+func (c *Cell) Standing(col *Column, now time.Time) (status string, seconds int64) {
+	w := grading.Work{Due: c.DueAt, SubmittedAt: c.SubmittedAt, Entered: c.Entered, Excused: c.Excused}
+	if c.Status != nil {
+		manual := grading.Status(*c.Status)
+		w.Manual = &manual
 	}
-	if c.Excused {
-		at := c.UpdatedAt
-		g.ExcusedAt = &at
+	if c.StatusLate != nil {
+		w.ManualLate = time.Duration(*c.StatusLate) * time.Second
 	}
-	w := g.work()
-	st, by := col.standing(w, s.Now())
+	st, by := col.standing(w, now)
 	return string(st), wholeSeconds(by)
 }
 

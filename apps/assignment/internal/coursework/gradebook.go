@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,14 +15,14 @@ import (
 )
 
 // standing of work in the column.
-func (c Column) standing(w grading.Work, now time.Time) (grading.Status, time.Duration) {
+func (c *Column) standing(w grading.Work, now time.Time) (grading.Status, time.Duration) {
 	return grading.Standing(grading.Task{
 		Kind: grading.Kind(c.GradingType), Possible: c.Points, Quiz: c.Kind == ColumnQuiz, Expected: c.Expects,
 	}, w, now)
 }
 
 // Veils says whether graders may not learn yet whose the grade of a cell is.
-func (c Column) Veils(cell Cell) bool { return c.Anonymous && !cell.Posted }
+func (c *Column) Veils(cell *Cell) bool { return c.Anonymous && !cell.Posted }
 
 // Gradebook is the head of a course's gradebook: its rows come one after the other.
 type Gradebook struct {
@@ -39,11 +40,17 @@ type Row struct {
 	Person Card
 	Total  CourseTotal
 	Cells  []*Cell
+	// At is the moment as of which the row is: rows are read in chunks, so that who
+	// takes them slowly holds no transaction open.
+	At time.Time
 }
 
-// gradebookChunk is how many people are read at once: the document is never in
-// memory as a whole.
-const gradebookChunk = 100
+// gradebookCells is how many cells are read at once, and as many more while those are
+// written: the document is never in memory as a whole.
+const gradebookCells = 20_000
+
+// chunkOf is how many people that is.
+func chunkOf(columns int) int { return max(20, min(1000, gradebookCells/max(1, columns))) }
 
 // ReadGradebook gives the gradebook of a course: begin once, then each row. People
 // are those who learn in the course now, and whoever has a grade there; who is
@@ -67,29 +74,67 @@ func (s *Service) gradebook(ctx context.Context, tenant, course uuid.UUID, begin
 	if err != nil {
 		return err
 	}
-	return s.Store.Read(ctx, work.Tenant(tenant), func(ctx context.Context, tx Tx) error {
-		c, _, err := tx.Counting(ctx, course, nil)
-		if err != nil {
-			return err
+	head := Gradebook{CourseID: course, At: s.Now(), People: persons, Deducted: map[uuid.UUID]bool{}}
+	deducted, err := read(ctx, s, work.Tenant(tenant), func(ctx context.Context, tx Tx) (_ []uuid.UUID, err error) {
+		if head.Counting, _, err = tx.Counting(ctx, course, nil); err != nil {
+			return nil, err
 		}
-		head := Gradebook{Counting: c, CourseID: course, At: s.Now(), People: persons, Deducted: map[uuid.UUID]bool{}}
-		deducted, err := tx.Deducted(ctx, course)
-		if err != nil {
-			return err
+		return tx.Deducted(ctx, course)
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range deducted {
+		head.Deducted[id] = true
+	}
+	if err := begin(head); err != nil {
+		return err
+	}
+	next := func(ctx context.Context, some []Card) ([]*Row, error) {
+		return read(ctx, s, work.Tenant(tenant), func(ctx context.Context, tx Tx) ([]*Row, error) {
+			return s.gradebookRows(ctx, tx, head.Counting, course, some)
+		})
+	}
+	return ahead(ctx, slices.Collect(slices.Chunk(persons, chunkOf(len(head.Columns)))), next, row)
+}
+
+// ahead reads one chunk while the one before is written: database and encoder work
+// at the same time. What reads is over when it returns.
+func ahead(ctx context.Context, chunks [][]Card, next func(context.Context, []Card) ([]*Row, error), row func(*Row) error) error {
+	type chunk struct {
+		rows []*Row
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ready := make(chan chunk)
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	defer cancel()
+	reader.Go(func() {
+		defer close(ready)
+		for _, some := range chunks {
+			rows, err := next(ctx, some)
+			select {
+			case ready <- chunk{rows, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
 		}
-		for _, id := range deducted {
-			head.Deducted[id] = true
+	})
+	for c := range ready {
+		if c.err != nil {
+			return c.err
 		}
-		if err := begin(head); err != nil {
-			return err
-		}
-		for some := range slices.Chunk(persons, gradebookChunk) {
-			if err := s.gradebookRows(ctx, tx, c, course, some, row); err != nil {
+		for _, r := range c.rows {
+			if err := row(r); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
+	}
+	return ctx.Err()
 }
 
 // roster are the people of a gradebook by name. Whom user does not know, or no
@@ -133,7 +178,8 @@ func (c Card) sortKey() string {
 	return c.Name
 }
 
-func (s *Service) gradebookRows(ctx context.Context, tx Tx, c Counting, course uuid.UUID, some []Card, row func(*Row) error) error {
+func (s *Service) gradebookRows(ctx context.Context, tx Tx, c Counting, course uuid.UUID, some []Card) ([]*Row, error) {
+	now := s.Now()
 	ids := make([]uuid.UUID, len(some))
 	for i, p := range some {
 		ids[i] = p.ID
@@ -145,7 +191,7 @@ func (s *Service) gradebookRows(ctx context.Context, tx Tx, c Counting, course u
 	rows := make(map[uuid.UUID]*Row, len(some))
 	cells := make([]*Cell, len(some)*len(c.Columns))
 	for i, p := range some {
-		rows[p.ID] = &Row{Person: p, Cells: cells[i*len(c.Columns) : (i+1)*len(c.Columns)]}
+		rows[p.ID] = &Row{Person: p, At: now, Cells: cells[i*len(c.Columns) : (i+1)*len(c.Columns)]}
 	}
 	err := tx.Cells(ctx, course, ids, func(cell *Cell) {
 		if i, shown := at[cell.ColumnID]; shown {
@@ -153,18 +199,20 @@ func (s *Service) gradebookRows(ctx context.Context, tx Tx, c Counting, course u
 		}
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	totals, err := tx.TotalsOf(ctx, course, ids)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, t := range totals {
 		rows[t.UserID].Total = t
 	}
 	var nothing *Counted // the same for all who have no score yet
-	for _, p := range some {
+	out := make([]*Row, len(some))
+	for i, p := range some {
 		r := rows[p.ID]
+		out[i] = r
 		if r.Total.Revision != c.Grading.Revision { // what will be stored
 			scores := r.scores(c)
 			if len(scores) > 0 || nothing == nil {
@@ -177,11 +225,8 @@ func (s *Service) gradebookRows(ctx context.Context, tx Tx, c Counting, course u
 				c.apply(&r.Total, *nothing)
 			}
 		}
-		if err := row(r); err != nil {
-			return err
-		}
 	}
-	return nil
+	return out, nil
 }
 
 func (r *Row) scores(c Counting) map[uuid.UUID]ScoredItem {

@@ -46,7 +46,7 @@ func (c Column) CSVHead() string {
 // entered, before any deduction (rule 20).
 func (c Column) CSVText(cell *Cell) string {
 	switch {
-	case cell == nil || c.Veils(*cell):
+	case cell == nil || c.Veils(cell):
 		return ""
 	case cell.Excused:
 		return CSVExcused
@@ -61,8 +61,8 @@ func (c Column) CSVText(cell *Cell) string {
 // ExportMark says as of when a line was exported, and of which versions: the sum
 // of the versions of all its cells only grows, so that an equal one says that
 // nothing has changed since.
-func (r *Row) ExportMark(at time.Time) string {
-	return "g" + strconv.FormatInt(r.versions(), 10) + "@" + at.UTC().Format(time.RFC3339Nano)
+func (r *Row) ExportMark() string {
+	return "g" + strconv.FormatInt(r.versions(), 10) + "@" + r.At.UTC().Format(time.RFC3339Nano)
 }
 
 func (r *Row) versions() (sum int64) {

@@ -214,14 +214,14 @@ func (r *importing) line(ctx context.Context, n int, line []string) (out []Impor
 	return out, unchanged, nil
 }
 
-func (r *importing) row(ctx context.Context, p Card) (row *Row, err error) {
-	err = r.s.Store.Read(ctx, work.Tenant(r.tenant), func(ctx context.Context, tx Tx) error {
-		return r.s.gradebookRows(ctx, tx, r.counts, r.in.CourseID, []Card{p}, func(found *Row) error {
-			row = found
-			return nil
-		})
+func (r *importing) row(ctx context.Context, p Card) (*Row, error) {
+	return read(ctx, r.s, work.Tenant(r.tenant), func(ctx context.Context, tx Tx) (*Row, error) {
+		rows, err := r.s.gradebookRows(ctx, tx, r.counts, r.in.CourseID, []Card{p})
+		if err != nil {
+			return nil, err
+		}
+		return rows[0], nil
 	})
-	return row, err
 }
 
 // plan compares a cell with the grade as it is.
@@ -241,7 +241,7 @@ func (r *importing) plan(row *Row, i int, mark *exportMark, text string) Importe
 		return out
 	case col.Kind == ColumnQuiz:
 		return refuse(ImportFailed, "read_only", "Scores of quizzes come from the quiz.")
-	case cell != nil && col.Veils(*cell), cell == nil && col.Anonymous:
+	case cell != nil && col.Veils(cell), cell == nil && col.Anonymous:
 		return refuse(ImportFailed, "anonymous", "The assignment is graded anonymously.")
 	case mark != nil && mark.changed(row, cell):
 		return refuse(ImportConflict, "changed_since_export", "The grade was changed after the export.")

@@ -133,14 +133,13 @@ func (a *API) gradebook(ctx context.Context, in *gradebookInput, w http.Response
 // at a time.
 type jsonGradebook struct {
 	w       *bufio.Writer
-	service *coursework.Service
 	columns []coursework.Column
 	buf     []byte
 	lines   int
 }
 
 func (a *API) gradebookJSON(ctx context.Context, id uuid.UUID, w http.ResponseWriter) error {
-	out := &jsonGradebook{w: bufio.NewWriterSize(w, 64<<10), service: a.Service}
+	out := &jsonGradebook{w: bufio.NewWriterSize(w, 64<<10)}
 	err := a.Service.ReadGradebook(ctx, web.Actor(ctx), id, func(g coursework.Gradebook) error {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Add("Vary", "Accept")
@@ -191,7 +190,7 @@ func (j *jsonGradebook) person(r *coursework.Row) error {
 		if i > 0 {
 			j.buf = append(j.buf, ',')
 		}
-		j.buf = appendCell(j.buf, j.columns[i], cell, j.service)
+		j.buf = appendCell(j.buf, &j.columns[i], cell, r.At)
 	}
 	j.buf = append(j.buf, "]}"...)
 	_, err = j.w.Write(j.buf)
@@ -294,7 +293,7 @@ func (a *API) myGrades(ctx context.Context, in *web.ByID) (*web.Resource[MyGrade
 		if cell.Deduction != 0 {
 			item.Deduction = decimal(&cell.Deduction)
 		}
-		if item.Status, item.SecondsLate = cell.Standing(c, a.Service); item.Status == "none" {
+		if item.Status, item.SecondsLate = cell.Standing(&c, a.Now()); item.Status == "none" {
 			item.Status = ""
 		}
 		if cell.Score != nil && !cell.Excused {

@@ -52,11 +52,11 @@ func (f FormatQuery) wants(req *http.Request, media string) bool {
 
 // appendCell writes a GradebookCell, as encoding/json would and without its
 // reflection: there are a hundred thousand in a large course.
-func appendCell(b []byte, col coursework.Column, cell *coursework.Cell, s *coursework.Service) []byte {
+func appendCell(b []byte, col *coursework.Column, cell *coursework.Cell, now time.Time) []byte {
 	if cell == nil {
 		return append(b, "null"...)
 	}
-	if col.Veils(*cell) {
+	if col.Veils(cell) {
 		return append(b, `{"anonymous":true}`...)
 	}
 	b = strconv.AppendInt(append(b, `{"version":`...), cell.Version, 10)
@@ -70,7 +70,7 @@ func appendCell(b []byte, col coursework.Column, cell *coursework.Cell, s *cours
 		b = append(append(b, `,"grade":`...), text...)
 	}
 	b = appendFlag(b, `,"excused":true`, cell.Excused)
-	if status, seconds := cell.Standing(col, s); status != "none" {
+	if status, seconds := cell.Standing(col, now); status != "none" {
 		b = append(append(append(b, `,"status":"`...), status...), '"')
 		if seconds > 0 {
 			b = strconv.AppendInt(append(b, `,"seconds_late":`...), seconds, 10)
@@ -95,7 +95,7 @@ func appendPoints(b []byte, name string, p *events.Hundredths) []byte {
 	if p == nil {
 		return b
 	}
-	return append(append(b, name...), p.String()...)
+	return p.Append(append(b, name...))
 }
 
 // csvGradebook writes CSV that no spreadsheet takes for formulas.
@@ -144,13 +144,13 @@ func (c *csvGradebook) begin(g coursework.Gradebook) error {
 func (c *csvGradebook) person(r *coursework.Row) error {
 	c.cells = append(c.cells[:0], r.Person.ID.String())
 	c.add(r.Person.Name)
-	c.add(r.ExportMark(c.book.At))
+	c.add(r.ExportMark())
 	for i, cell := range r.Cells {
 		c.add(c.book.Columns[i].CSVText(cell))
 	}
 	for _, i := range c.deducted {
 		text := ""
-		if cell := r.Cells[i]; cell != nil && cell.Deduction != 0 && !c.book.Columns[i].Veils(*cell) {
+		if cell := r.Cells[i]; cell != nil && cell.Deduction != 0 && !c.book.Columns[i].Veils(cell) {
 			text = cell.Deduction.String()
 		}
 		c.add(text)
