@@ -32,7 +32,9 @@ type BulkResult struct {
 }
 
 // BulkGrade enters many grades in one transaction: all or none (a row that is
-// refused refuses all, with every field), or row by row.
+// refused refuses all, with every field), or row by row. Totals are counted once, at
+// the end and in the order of people: of two requests at once neither waits for what
+// the other holds.
 func (s *Service) BulkGrade(ctx context.Context, actor authz.Principal, id uuid.UUID, rows []BulkRow, allOrNone bool) ([]BulkResult, error) {
 	if len(rows) == 0 || len(rows) > MaxBulk {
 		return nil, apperr.Invalid(apperr.Field{Path: "grades", Code: "count", Message: "1 to 500 rows."})
@@ -53,6 +55,7 @@ func (s *Service) BulkGrade(ctx context.Context, actor authz.Principal, id uuid.
 		if err != nil {
 			return nil, err
 		}
+		en.later = &people{}
 		out := make([]BulkResult, len(rows))
 		var bad apperr.Fields
 		for i, row := range rows {
@@ -73,7 +76,7 @@ func (s *Service) BulkGrade(ctx context.Context, actor authz.Principal, id uuid.
 		if allOrNone && len(bad) > 0 {
 			return nil, bad.Err()
 		}
-		return out, nil
+		return out, s.counted(ctx, tx, en.later)
 	})
 }
 

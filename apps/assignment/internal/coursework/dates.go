@@ -79,6 +79,24 @@ func (e extensions) dates(a Assignment, user uuid.UUID) grading.Dates {
 	return a.Dates().Extended(e.of(user)...)
 }
 
+// now are the overrides as they are in a transaction: those that were read before it
+// said whose groups to ask for. A group that got its first one since is not known yet.
+func (e extensions) now(ctx context.Context, tx Tx, assignment uuid.UUID) (extensions, error) {
+	list, err := tx.Overrides(ctx, assignment)
+	if err != nil {
+		return extensions{}, err
+	}
+	out := extensions{users: map[uuid.UUID]grading.Extension{}, groups: map[uuid.UUID]grading.Extension{}, members: e.members}
+	for _, o := range list {
+		if o.Kind == OverrideUser {
+			out.users[o.SubjectID] = o.extension()
+			continue
+		}
+		out.groups[o.SubjectID] = o.extension()
+	}
+	return out, nil
+}
+
 // extensionsOf collects overrides; user is asked only where groups have some.
 func (s *Service) extensionsOf(ctx context.Context, list []Override) (extensions, error) {
 	e := extensions{users: map[uuid.UUID]grading.Extension{}, groups: map[uuid.UUID]grading.Extension{}}

@@ -81,6 +81,7 @@ type Assignment struct {
 	Published        bool
 	PublishedAt      *time.Time // first
 	DueSoonToldFor   *time.Time
+	DueSoonSweptAt   *time.Time
 	MissingCheckedAt *time.Time
 	DeletedAt        *time.Time
 	CreatedBy        *uuid.UUID

@@ -31,8 +31,9 @@ type GradebookTx interface {
 	LockGroupRow(ctx context.Context, id uuid.UUID) (Group, error)
 	UpdateGroup(ctx context.Context, g Group) error
 	DeleteGroup(ctx context.Context, id uuid.UUID) error
-	// MoveGroup puts what is in a group into another, or none.
-	MoveGroup(ctx context.Context, from uuid.UUID, to *uuid.UUID, now time.Time) (int64, error)
+	// MoveGroup puts what is in a group into another, or none, and gives the
+	// assignments among it.
+	MoveGroup(ctx context.Context, from uuid.UUID, to *uuid.UUID, now time.Time) ([]Assignment, error)
 	Groups(ctx context.Context, course uuid.UUID) ([]Group, error)
 
 	// QuizColumn reads one; nil for none.
@@ -40,6 +41,9 @@ type GradebookTx interface {
 	LockQuizColumn(ctx context.Context, id uuid.UUID) (*QuizColumn, error)
 	SaveQuizColumn(ctx context.Context, c QuizColumn) error
 	QuizzesDue(ctx context.Context, before time.Time, limit int) ([]QuizColumn, error)
+	// OwnDue are people whose own due time lies in a span, who have nothing and are
+	// not said to miss it.
+	OwnDue(ctx context.Context, from, to time.Time, limit int) ([]OwnDue, error)
 	SetQuizChecked(ctx context.Context, id uuid.UUID, due time.Time) error
 	// EnsureQuizScores makes rows for those who have none, and locks all.
 	EnsureQuizScores(ctx context.Context, fresh []QuizScore) ([]QuizScore, error)

@@ -10,6 +10,7 @@ import (
 
 	"lms/shared/apperr"
 	"lms/shared/authz"
+	"lms/shared/contracts/events"
 	"lms/shared/work"
 )
 
@@ -195,8 +196,15 @@ func (s *Service) DeleteGroup(ctx context.Context, actor authz.Principal, id uui
 			if err != nil {
 				return g, err
 			}
-			if _, err := tx.MoveGroup(ctx, g.ID, to, s.Now()); err != nil {
+			now := s.Now()
+			moved, err := tx.MoveGroup(ctx, g.ID, to, now)
+			if err != nil {
 				return g, err
+			}
+			for _, a := range moved {
+				if err := tx.Emit(ctx, events.AssignmentUpdated{AssignmentState: a.state(now), Changed: []string{"group_id"}}, a.meta()); err != nil {
+					return g, err
+				}
 			}
 		}
 		if err := tx.DeleteGroup(ctx, g.ID); err != nil {

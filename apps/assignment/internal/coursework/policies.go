@@ -50,13 +50,10 @@ func (in LatePolicyFields) check() error {
 // late, missing, or was; totals follow, and history keeps both numbers with who
 // and why (rule 19).
 func (s *Service) PutLatePolicy(ctx context.Context, actor authz.Principal, course uuid.UUID, version int64, in LatePolicyFields) (SetPolicy, error) {
-	if err := in.check(); err != nil {
-		return SetPolicy{}, err
-	}
-	var out SetPolicy
-	var err error
-	out.Grading, err = s.changeGrading(ctx, actor, course, func(ctx context.Context, tx Tx, g *Grading) (map[string]work.Change, error) {
-		out.Job = nil
+	return s.changeGrading(ctx, actor, course, func(ctx context.Context, tx Tx, g *Grading, out *SetPolicy) (map[string]work.Change, error) {
+		if err := in.check(); err != nil {
+			return nil, err
+		}
 		if version != g.PolicyVersion {
 			return nil, apperr.VersionMismatch()
 		}
@@ -80,7 +77,6 @@ func (s *Service) PutLatePolicy(ctx context.Context, actor authz.Principal, cour
 		out.Job = &job
 		return changes, err
 	}, "late_policy.update")
-	return out, err
 }
 
 // ReappliedTo is where a job that reapplies a policy stands.

@@ -2,6 +2,7 @@ package coursework
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -159,33 +160,63 @@ func (s *Service) judgeScores(ctx context.Context, tx Tx, c QuizColumn, rows []Q
 	return s.retotal(ctx, tx, c.place(), moved)
 }
 
-// SweepQuizzes makes missing what nobody began by the due time of a quiz, and gives
-// it what the policy says (rule 18). Who has a due time of one's own is told by
-// content, and looked at again when that has passed.
+// SweepQuizzes makes missing what nobody began by the due time of a quiz, or by
+// one's own, and gives it what the policy says (rule 18). A quiz that cannot be swept
+// does not hold up the others.
 func (s *Service) SweepQuizzes(ctx context.Context) error {
-	now := s.Now()
+	before := s.Now().Add(-missingGrace)
 	due, err := read(ctx, s, work.AllTenants(), func(ctx context.Context, tx Tx) ([]QuizColumn, error) {
-		return tx.QuizzesDue(ctx, now.Add(-missingGrace), sweepAssignments)
+		return tx.QuizzesDue(ctx, before, sweepAssignments)
 	})
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, c := range due {
-		err := s.eachLearners(ctx, c.CourseID, func(ids []uuid.UUID) error {
-			return inBatches(ids, func(some []uuid.UUID) error { return s.missedQuiz(ctx, c, some) })
-		})
-		if apperr.IsKind(err, apperr.KindNotFound) {
-			err = nil // the course is gone
-		}
-		if err != nil {
-			return err
-		}
-		err = s.Store.InTx(ctx, work.Tenant(c.TenantID), func(ctx context.Context, tx Tx) error { return tx.SetQuizChecked(ctx, c.QuizID, *c.DueAt) })
-		if err != nil {
-			return err
+		if err := s.sweepQuiz(ctx, c); err != nil {
+			failed = append(failed, err)
 		}
 	}
-	return nil
+	return errors.Join(append(failed, s.sweepOwnDue(ctx, before))...)
+}
+
+func (s *Service) sweepQuiz(ctx context.Context, c QuizColumn) error {
+	err := s.eachLearners(ctx, c.CourseID, func(ids []uuid.UUID) error {
+		return inBatches(ids, func(some []uuid.UUID) error { return s.missedQuiz(ctx, c, some) })
+	})
+	if err != nil && !apperr.IsKind(err, apperr.KindNotFound) { // else the course is gone
+		return err
+	}
+	return s.Store.InTx(ctx, work.Tenant(c.TenantID), func(ctx context.Context, tx Tx) error { return tx.SetQuizChecked(ctx, c.QuizID, *c.DueAt) })
+}
+
+// OwnDue is somebody whose own due time for a quiz has passed.
+type OwnDue struct{ QuizID, UserID uuid.UUID }
+
+// sweepOwnDue looks at people of whom content told a due time of their own: the
+// quiz's was swept without them.
+func (s *Service) sweepOwnDue(ctx context.Context, before time.Time) error {
+	due, err := read(ctx, s, work.AllTenants(), func(ctx context.Context, tx Tx) ([]OwnDue, error) {
+		return tx.OwnDue(ctx, before.Add(-missingSpan), before, sweepBatch)
+	})
+	if err != nil {
+		return err
+	}
+	users := map[uuid.UUID][]uuid.UUID{}
+	for _, d := range due {
+		users[d.QuizID] = append(users[d.QuizID], d.UserID)
+	}
+	var failed []error
+	for id, some := range users {
+		c, err := read(ctx, s, work.AllTenants(), func(ctx context.Context, tx Tx) (*QuizColumn, error) { return tx.QuizColumn(ctx, id) })
+		if err == nil && c != nil {
+			err = s.missedQuiz(ctx, *c, some)
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // missingGrace is how long after the due time of a quiz missing work is looked for:

@@ -44,7 +44,7 @@ type GradingSettingsFields struct {
 
 // PutGradingSettings sets how a course counts; everybody's totals follow.
 func (s *Service) PutGradingSettings(ctx context.Context, actor authz.Principal, course uuid.UUID, version int64, in GradingSettingsFields) (Grading, error) {
-	return s.changeGrading(ctx, actor, course, func(ctx context.Context, tx Tx, g *Grading) (map[string]work.Change, error) {
+	out, err := s.changeGrading(ctx, actor, course, func(ctx context.Context, tx Tx, g *Grading, _ *SetPolicy) (map[string]work.Change, error) {
 		if version != g.SettingsVersion {
 			return nil, apperr.VersionMismatch()
 		}
@@ -62,35 +62,36 @@ func (s *Service) PutGradingSettings(ctx context.Context, actor authz.Principal,
 		g.Revision++
 		return changes, nil
 	}, "grading_settings.update")
+	return out.Grading, err
 }
 
-// changeGrading is a change of how a course counts by somebody who may.
-func (s *Service) changeGrading(ctx context.Context, actor authz.Principal, course uuid.UUID, fn func(context.Context, Tx, *Grading) (map[string]work.Change, error), action string) (Grading, error) {
+// changeGrading is a change of how a course counts by somebody who may. fn may add a
+// job to the answer, which a repeated request gets again.
+func (s *Service) changeGrading(ctx context.Context, actor authz.Principal, course uuid.UUID, fn func(context.Context, Tx, *Grading, *SetPolicy) (map[string]work.Change, error), action string) (SetPolicy, error) {
 	st, err := s.inCourse(ctx, actor, course, authz.GradeEdit)
 	if err != nil {
-		return Grading{}, err
+		return SetPolicy{}, err
 	}
 	if err := s.grades(ctx, actor, course); err != nil {
-		return Grading{}, err
+		return SetPolicy{}, err
 	}
-	return inTx(ctx, s, work.Tenant(st.TenantID), func(ctx context.Context, tx Tx) (Grading, error) {
-		g, err := tx.LockGrading(ctx, st.grading(course))
-		if err != nil {
-			return g, err
+	return inTx(ctx, s, work.Tenant(st.TenantID), func(ctx context.Context, tx Tx) (out SetPolicy, err error) {
+		if out.Grading, err = tx.LockGrading(ctx, st.grading(course)); err != nil {
+			return out, err
 		}
-		g.OrgUnitID = st.OrgUnitID // the course may have moved
-		changes, err := fn(ctx, tx, &g)
+		out.Grading.OrgUnitID = st.OrgUnitID // the course may have moved
+		changes, err := fn(ctx, tx, &out.Grading, &out)
 		if err != nil || len(changes) == 0 {
 			if err == nil {
-				g, err = tx.Grading(ctx, course)
+				out.Grading, err = tx.Grading(ctx, course)
 			}
-			return g, err
+			return out, err
 		}
-		g.UpdatedAt = s.Now()
-		if err := tx.SaveGrading(ctx, g); err != nil {
-			return g, err
+		out.Grading.UpdatedAt = s.Now()
+		if err := tx.SaveGrading(ctx, out.Grading); err != nil {
+			return out, err
 		}
-		return g, tx.Audit(ctx, g.audit(action, changes))
+		return out, tx.Audit(ctx, out.Grading.audit(action, changes))
 	})
 }
 
@@ -152,8 +153,13 @@ type NewScheme struct {
 // CreateScheme makes a grading scheme.
 func (s *Service) CreateScheme(ctx context.Context, actor authz.Principal, in NewScheme) (Scheme, error) {
 	made := Scheme{ID: s.NewID(), CourseID: in.CourseID, Name: strings.TrimSpace(in.Name), CreatedBy: optionalID(actor.UserID), CreatedAt: s.Now()}
+	if (in.CourseID == nil) == (in.OrgUnitID == nil) {
+		return Scheme{}, apperr.Invalid(apperr.Field{Path: "course_id", Code: "pair", Message: "Either course_id or org_unit_id."})
+	}
+	if err := s.placeScheme(ctx, actor, in, &made); err != nil {
+		return Scheme{}, err
+	}
 	var bad apperr.Fields
-	bad.Require((in.CourseID == nil) != (in.OrgUnitID == nil), "course_id", "pair", "Either course_id or org_unit_id.")
 	bad.Require(made.Name != "" && len(made.Name) <= MaxTitle, "name", "length", "1 to 255 characters.")
 	grades, err := grading.NewScheme(in.Grades)
 	if err != nil {
@@ -163,9 +169,6 @@ func (s *Service) CreateScheme(ctx context.Context, actor authz.Principal, in Ne
 		return Scheme{}, err
 	}
 	made.Grades = grades
-	if err := s.placeScheme(ctx, actor, in, &made); err != nil {
-		return Scheme{}, err
-	}
 	return inTx(ctx, s, work.Tenant(made.TenantID), func(ctx context.Context, tx Tx) (Scheme, error) {
 		if err := tx.InsertScheme(ctx, made); err != nil {
 			return Scheme{}, err

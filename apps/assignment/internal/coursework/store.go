@@ -36,6 +36,8 @@ type AssignmentTx interface {
 	UpdateAssignment(ctx context.Context, a Assignment) error
 	// Assignment reads one that is not deleted; NotFound for none.
 	Assignment(ctx context.Context, id uuid.UUID) (Assignment, error)
+	// HasAssignment says whether there is or was one.
+	HasAssignment(ctx context.Context, id uuid.UUID) (bool, error)
 	// LockAssignment is Assignment for a change, ShareAssignment keeps it as it is
 	// until the commit.
 	LockAssignment(ctx context.Context, id uuid.UUID) (Assignment, error)
@@ -133,8 +135,9 @@ type RubricTx interface {
 // SweepTx finds what time alone changes.
 type SweepTx interface {
 	// DueSoon are published assignments of which a due time lies in the span: their
-	// own, if it was not told of yet, or an override's. They come in the order of ids.
-	DueSoon(ctx context.Context, from, to time.Time, after uuid.UUID, limit int) ([]uuid.UUID, error)
+	// own, if it was not told of yet or last looked at before swept, or an override's.
+	// They come in the order of ids.
+	DueSoon(ctx context.Context, from, to, swept time.Time, after uuid.UUID, limit int) ([]uuid.UUID, error)
 	// PastDue are those whose own due time was not looked at since, or an override's.
 	PastDue(ctx context.Context, from, to time.Time, after uuid.UUID, limit int) ([]uuid.UUID, error)
 	// NoteDue notes that people are told of a due time; it gives those who were not.

@@ -86,6 +86,10 @@ func (s *Service) Submit(ctx context.Context, actor authz.Principal, assignment 
 			return Handed{}, err
 		}
 		now.OrgUnitID = a.OrgUnitID
+		ext, err := ext.now(ctx, tx, a.ID)
+		if err != nil {
+			return Handed{}, err
+		}
 		dates := ext.dates(now, actor.UserID)
 		if err := open(dates, received); err != nil {
 			return Handed{}, err
@@ -246,6 +250,15 @@ func (s *Service) standNow(ctx context.Context, tx Tx, a Assignment, ext extensi
 	return calls, nil
 }
 
+// concerned are the members for whom a withdrawn attempt counted, or the one that is
+// left does: who handed in with another group since stands by that.
+func concerned(sub Submission, newest *Submission, rows map[uuid.UUID]Grade) []uuid.UUID {
+	return slices.DeleteFunc(slices.Clone(sub.MemberIDs), func(member uuid.UUID) bool {
+		counts := rows[member].SubmissionID
+		return counts != nil && *counts != sub.ID && (newest == nil || *counts != newest.ID)
+	})
+}
+
 // freshGrades are the rows of people who have none yet.
 func (s *Service) freshGrades(a Assignment, users []uuid.UUID, now time.Time) []Grade {
 	out := make([]Grade, len(users))
@@ -287,7 +300,16 @@ func (s *Service) Withdraw(ctx context.Context, actor authz.Principal, id uuid.U
 		return Handed{}, err
 	}
 	h, err := inTx(ctx, s, work.Tenant(a.TenantID), func(ctx context.Context, tx Tx) (Handed, error) {
-		return s.withdraw(ctx, tx, a, ext, sub, actor.UserID, now)
+		current, err := tx.ShareAssignment(ctx, a.ID)
+		if err != nil {
+			return Handed{}, err
+		}
+		current.OrgUnitID = a.OrgUnitID
+		ext, err := ext.now(ctx, tx, a.ID)
+		if err != nil {
+			return Handed{}, err
+		}
+		return s.withdraw(ctx, tx, current, ext, sub, actor.UserID, now)
 	})
 	if err == nil {
 		h.Pending = !s.settled(ctx, h.calls)
@@ -342,7 +364,7 @@ func (s *Service) withdraw(ctx context.Context, tx Tx, a Assignment, ext extensi
 		return Handed{}, err
 	}
 	h := Handed{Submission: sub}
-	if h.calls, err = s.standNow(ctx, tx, a, ext, sub.MemberIDs, rows, newest, used, CauseWithdrawn); err != nil {
+	if h.calls, err = s.standNow(ctx, tx, a, ext, concerned(sub, newest, rows), rows, newest, used, CauseWithdrawn); err != nil {
 		return Handed{}, err
 	}
 	if err := tx.Emit(ctx, events.SubmissionWithdrawn{SubmissionState: sub.state(a, now)}, a.meta()); err != nil {

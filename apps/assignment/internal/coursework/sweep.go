@@ -19,6 +19,9 @@ const (
 	sweepBatch       = 100
 	maxFailed        = 10
 	keepNotices      = 30 * 24 * time.Hour
+	// resweep is how often it is looked again who is to be told that work is due:
+	// people enroll after they would have been.
+	resweep = 15 * time.Minute
 	// missingSpan is how long after a due time missing work is looked for: longer
 	// than the service is ever down.
 	missingSpan = 7 * 24 * time.Hour
@@ -29,7 +32,7 @@ const (
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.Now()
 	soon := s.sweepAll(ctx, s.tellDueSoon, func(ctx context.Context, tx Tx, after uuid.UUID) ([]uuid.UUID, error) {
-		return tx.DueSoon(ctx, now, now.Add(s.Settings.DueSoonBefore), after, sweepAssignments)
+		return tx.DueSoon(ctx, now, now.Add(s.Settings.DueSoonBefore), now.Add(-resweep), after, sweepAssignments)
 	})
 	past := s.sweepAll(ctx, s.tellMissing, func(ctx context.Context, tx Tx, after uuid.UUID) ([]uuid.UUID, error) {
 		return tx.PastDue(ctx, now.Add(-missingSpan), now, after, sweepAssignments)
@@ -125,7 +128,7 @@ func inBatches(ids []uuid.UUID, fn func([]uuid.UUID) error) error {
 func (s *Service) tellDueSoon(ctx context.Context, a Assignment, ext extensions, now time.Time) error {
 	until := now.Add(s.Settings.DueSoonBefore)
 	comes := a.DueAt != nil && a.DueAt.After(now) && !a.DueAt.After(until)
-	swept := !comes || sameTime(a.DueSoonToldFor, a.DueAt)
+	swept := !comes || sameTime(a.DueSoonToldFor, a.DueAt) && a.DueSoonSweptAt != nil && now.Sub(*a.DueSoonSweptAt) < resweep
 	due := func(at time.Time) bool { return at.After(now) && !at.After(until) }
 	err := s.whom(ctx, a, ext, swept, due, func(some []uuid.UUID) error {
 		notices := make([]DueNotice, len(some))
@@ -137,7 +140,7 @@ func (s *Service) tellDueSoon(ctx context.Context, a Assignment, ext extensions,
 	if err != nil || swept {
 		return err
 	}
-	a.DueSoonToldFor = a.DueAt
+	a.DueSoonToldFor, a.DueSoonSweptAt = a.DueAt, &now
 	return s.Store.InTx(ctx, work.Tenant(a.TenantID), func(ctx context.Context, tx Tx) error { return tx.SetSwept(ctx, a) })
 }
 

@@ -18,7 +18,7 @@ const (
 a.id, a.tenant_id, a.org_unit_id, a.course_id, a.group_id, a.position, a.title, a.description, a.grading_type, a.scheme_id, a.points,
 a.extra_points, a.omit_from_final, a.due_at, a.available_from, a.cutoff_at, a.lock_at, a.submission_types, a.file_extensions,
 a.max_files, a.max_file_bytes, a.attempts, a.group_set_id, a.anonymous, a.posting, a.rubric_id, a.rubric_revision, a.published,
-a.published_at, a.due_soon_told_for, a.missing_checked_at, a.deleted_at, a.created_by, a.created_at, a.updated_at, a.version`
+a.published_at, a.due_soon_told_for, a.due_soon_swept_at, a.missing_checked_at, a.deleted_at, a.created_by, a.created_at, a.updated_at, a.version`
 
 	insertAssignmentSQL = `
 insert into assignments (id, tenant_id, org_unit_id, course_id, group_id, position, title, description, grading_type, scheme_id,
@@ -144,6 +144,7 @@ func (t tx) ListAssignments(ctx context.Context, f coursework.AssignmentFilter, 
 
 const (
 	shareAssignmentSQL = assignmentSQL + ` for share`
+	hasAssignmentSQL   = `select exists (select from assignments where id = $1)`
 	hasWorkSQL         = `
 select exists (select 1 from submissions where assignment_id = $1)
   or exists (select 1 from grades where assignment_id = $1 and graded_at is not null)`
@@ -167,6 +168,11 @@ where assignment_id = $1 and kind = $2 and subject_id = $3 and version = $11 - 1
 // ShareAssignment implements coursework.AssignmentTx.
 func (t tx) ShareAssignment(ctx context.Context, id uuid.UUID) (coursework.Assignment, error) {
 	return pg.One[coursework.Assignment](ctx, t, "assignment", shareAssignmentSQL, id)
+}
+
+// HasAssignment implements coursework.AssignmentTx.
+func (t tx) HasAssignment(ctx context.Context, id uuid.UUID) (bool, error) {
+	return pg.Scalar[bool](ctx, t, "assignment", hasAssignmentSQL, id)
 }
 
 // HasWork implements coursework.AssignmentTx.

@@ -54,9 +54,10 @@ update assignment_groups set name = $2, position = $3, weight = $4, drop_lowest 
   updated_at = $8, version = $9
 where id = $1 and version = $9 - 1`
 	deleteGroupSQL     = `delete from assignment_groups where id = $1`
-	moveAssignmentsSQL = `update assignments set group_id = $2, updated_at = $3, version = version + 1 where group_id = $1 and deleted_at is null`
-	moveDeletedSQL     = `update assignments set group_id = null where group_id = $1 and deleted_at is not null`
-	moveQuizzesSQL     = `update quiz_columns set group_id = $2, updated_at = $3, version = version + 1 where group_id = $1`
+	moveAssignmentsSQL = `
+update assignments a set group_id = $2, updated_at = $3, version = version + 1 where group_id = $1 and deleted_at is null returning` + assignmentColumns
+	moveDeletedSQL = `update assignments set group_id = null where group_id = $1 and deleted_at is not null`
+	moveQuizzesSQL = `update quiz_columns set group_id = $2, updated_at = $3, version = version + 1 where group_id = $1`
 )
 
 // Grading implements coursework.GradebookTx.
@@ -188,11 +189,11 @@ func (t tx) DeleteGroup(ctx context.Context, id uuid.UUID) error {
 }
 
 // MoveGroup implements coursework.GradebookTx.
-func (t tx) MoveGroup(ctx context.Context, from uuid.UUID, to *uuid.UUID, now time.Time) (int64, error) {
-	a, err := pg.Exec(ctx, t, moveAssignmentsSQL, from, to, now)
+func (t tx) MoveGroup(ctx context.Context, from uuid.UUID, to *uuid.UUID, now time.Time) ([]coursework.Assignment, error) {
+	moved, err := pg.Many[coursework.Assignment](ctx, t, moveAssignmentsSQL, from, to, now)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	q, err := pg.Exec(ctx, t, moveQuizzesSQL, from, to, now)
-	return a + q, err
+	_, err = pg.Exec(ctx, t, moveQuizzesSQL, from, to, now)
+	return moved, err
 }

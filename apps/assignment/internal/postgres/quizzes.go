@@ -23,6 +23,11 @@ missing_checked_for, created_at, updated_at, version`
 	quizzesDueSQL     = `
 select` + quizColumns + ` from quiz_columns
 where published and not deleted and due_at < $1 and missing_checked_for is distinct from due_at order by due_at, quiz_id limit $2`
+	ownDueSQL = `
+select q.quiz_id, q.user_id from quiz_scores q join quiz_columns c on c.quiz_id = q.quiz_id and c.published and not c.deleted
+where q.told and q.due_at > $1 and q.due_at < $2 and q.submitted_at is null and q.score is null and q.excused_at is null and q.missing_at is null
+  and not q.pending
+order by q.due_at, q.quiz_id, q.user_id limit $3`
 	setQuizCheckedSQL = `update quiz_columns set missing_checked_for = $2 where quiz_id = $1`
 	saveQuizColumnSQL = `
 insert into quiz_columns (quiz_id, tenant_id, org_unit_id, course_id, group_id, position, omit_from_final, title, points, due_at,
@@ -51,6 +56,11 @@ where id = $1 and version = $15 - 1`
 	insertQuizChangeSQL = `
 insert into quiz_score_history (id, tenant_id, score_id, at, actor_id, cause, before, after) values ($1, $2, $3, $4, $5, $6, $7, $8)`
 )
+
+// OwnDue implements coursework.GradebookTx.
+func (t tx) OwnDue(ctx context.Context, from, to time.Time, limit int) ([]coursework.OwnDue, error) {
+	return pg.Many[coursework.OwnDue](ctx, t, ownDueSQL, from, to, limit)
+}
 
 // QuizColumn implements coursework.GradebookTx.
 func (t tx) QuizColumn(ctx context.Context, id uuid.UUID) (*coursework.QuizColumn, error) {

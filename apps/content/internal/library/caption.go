@@ -126,26 +126,24 @@ func timing(line string) (from, to int64, ok bool) {
 // PutCaption gives a recording captions in a language, or replaces them. version
 // guards against overwriting what the caller has not seen.
 func (s *Service) PutCaption(ctx context.Context, actor authz.Principal, id uuid.UUID, language, vtt string, version *int64) (Caption, bool, error) {
-	if !languagePattern.MatchString(language) {
-		return Caption{}, false, apperr.Invalid(apperr.Field{Path: "lang", Code: "pattern", Message: "A language tag such as en or pt-BR."})
-	}
-	text, cues, err := parseVTT(vtt)
-	if err != nil {
-		return Caption{}, false, err
-	}
-	var out Caption
-	made := false
-	_, err = s.change(ctx, actor, id, nil, "content.caption", updated, func(ctx context.Context, tx Tx, c *Content) (map[string]work.Change, error) {
+	view, err := s.change(ctx, actor, id, nil, "content.caption", updated, func(ctx context.Context, tx Tx, c *Content) (map[string]work.Change, error) {
 		if !recording(c.Kind) {
 			return nil, apperr.Conflict("not_a_recording", "Only a video or audio has captions.")
+		}
+		if !languagePattern.MatchString(language) {
+			return nil, apperr.Invalid(apperr.Field{Path: "lang", Code: "pattern", Message: "A language tag such as en or pt-BR."})
+		}
+		text, cues, err := parseVTT(vtt)
+		if err != nil {
+			return nil, err
 		}
 		known, err := tx.Captions(ctx, c.ID)
 		if err != nil {
 			return nil, err
 		}
 		now := s.Now()
-		out = Caption{ContentID: c.ID, TenantID: c.TenantID, Language: language, VTT: vtt, Text: text, Cues: cues, CreatedBy: actor.UserID, CreatedAt: now, UpdatedAt: now, Version: 1}
-		made = true
+		out := Caption{ContentID: c.ID, TenantID: c.TenantID, Language: language, VTT: vtt, Text: text, Cues: cues, CreatedBy: actor.UserID, CreatedAt: now, UpdatedAt: now, Version: 1}
+		made := true
 		for _, k := range known {
 			if k.Language == language {
 				made = false
@@ -163,7 +161,16 @@ func (s *Service) PutCaption(ctx context.Context, actor authz.Principal, id uuid
 		}
 		return map[string]work.Change{"captions": {To: language}}, tx.PutCaption(ctx, out)
 	})
-	return out, made, err
+	if err != nil {
+		return Caption{}, false, err
+	}
+	// What is answered is the kept view, so that a repeated request is told the same.
+	for _, k := range view.Captions {
+		if k.Language == language {
+			return k, k.Version == 1, nil
+		}
+	}
+	return Caption{}, false, apperr.NotFound("captions")
 }
 
 // DeleteCaption takes captions away.

@@ -42,15 +42,16 @@ func inTx[T any](ctx context.Context, s *Service, sc work.Scope, fn func(context
 }
 
 // holds says whether the caller holds a permission for a content: by a grant in
-// its org unit, or as staff of the course that it was made for.
-func (s *Service) holds(ctx context.Context, policy *authz.Policy, actor authz.Principal, c Content, perm authz.Permission) (bool, error) {
+// its org unit, or as staff of the course that it was made for. fresh lets no answer
+// be older than the question.
+func (s *Service) holds(ctx context.Context, policy *authz.Policy, actor authz.Principal, c Content, perm authz.Permission, fresh bool) (bool, error) {
 	if policy.Allows(actor, perm, c.OrgUnitID) {
 		return true, nil
 	}
 	if c.CourseID == nil {
 		return false, nil
 	}
-	v, err := s.Members.May(ctx, actor, *c.CourseID, nil, false)
+	v, err := s.Members.May(ctx, actor, *c.CourseID, nil, fresh)
 	if err != nil || !v.Allowed {
 		return false, err
 	}
@@ -71,7 +72,7 @@ func (s *Service) allowed(ctx context.Context, actor authz.Principal, id uuid.UU
 	if err != nil {
 		return nil, Content{}, err
 	}
-	ok, err := s.holds(ctx, policy, actor, c, perm)
+	ok, err := s.holds(ctx, policy, actor, c, perm, true)
 	if err != nil || ok {
 		return policy, c, err
 	}

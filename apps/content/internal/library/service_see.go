@@ -26,7 +26,7 @@ type Sight struct {
 // 11). course narrows it to one course. fresh lets no answer be older than the
 // question.
 func (s *Service) sees(ctx context.Context, actor authz.Principal, policy *authz.Policy, c Content, course *uuid.UUID, fresh bool) (Sight, error) {
-	ok, err := s.holds(ctx, policy, actor, c, authz.ContentRead)
+	ok, err := s.holds(ctx, policy, actor, c, authz.ContentRead, fresh)
 	if err != nil || ok {
 		return Sight{}, err
 	}

@@ -38,6 +38,7 @@ func (s *Service) expireUploads(ctx context.Context) error {
 }
 
 func (s *Service) removeDiscarded(ctx context.Context) error {
+	var failed []error
 	for {
 		var due []Discarded
 		now := s.Now()
@@ -46,17 +47,27 @@ func (s *Service) removeDiscarded(ctx context.Context) error {
 			return err
 		})
 		if err != nil {
-			return err
+			return errors.Join(append(failed, err)...)
 		}
 		for _, d := range due {
 			if err := s.removeOne(ctx, d, now); err != nil {
-				return err
+				// One that cannot be removed lets the others pass.
+				failed = append(failed, err, s.postpone(ctx, d, now.Add(removeAgain)))
 			}
 		}
-		if len(due) < sweepBatch {
-			return nil
+		if len(due) < sweepBatch || len(failed) >= sweepBatch {
+			return errors.Join(failed...)
 		}
 	}
+}
+
+// removeAgain is when an object that could not be removed is tried again.
+const removeAgain = 5 * time.Minute
+
+func (s *Service) postpone(ctx context.Context, d Discarded, due time.Time) error {
+	return s.Store.InTx(ctx, work.Tenant(d.TenantID), func(ctx context.Context, tx Tx) error {
+		return tx.PostponeDiscarded(ctx, d.Key, due)
+	})
 }
 
 // removeOne deletes an object, and looks for it once more when no address is good

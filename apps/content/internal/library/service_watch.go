@@ -176,6 +176,12 @@ func (s *Service) ReportWatched(ctx context.Context, actor authz.Principal, id u
 		if err != nil {
 			return err
 		}
+		if w.foreign(v, sight) {
+			if err := s.tellOne(ctx, tx, *w); err != nil {
+				return err
+			}
+			w.Pending, w.PendingCourse, w.PendingSince = []int32{}, nil, nil
+		}
 		before := w.Percent
 		w.take(in, v, sight, s.Now())
 		if err := tx.PutWatch(ctx, *w); err != nil {
@@ -217,6 +223,12 @@ func (s *Service) lockWatch(ctx context.Context, tx Tx, actor authz.Principal, c
 		return nil, err
 	}
 	return tx.LockWatch(ctx, actor.UserID, c.ID)
+}
+
+// foreign says whether what is still to be told is of another version, or was
+// watched in another course: it is told before anything is added.
+func (w *Watch) foreign(v Version, sight Sight) bool {
+	return len(w.Pending) > 0 && (w.Number != v.Number || sight.CourseID != nil && w.PendingCourse != nil && *w.PendingCourse != *sight.CourseID)
 }
 
 // take adds a report to what is known.

@@ -86,8 +86,10 @@ order by a.id desc limit $7`
 select id from attempts where state = 'in_progress' and ends_at < $1 order by ends_at limit $2`
 	attemptsAfterSQL = `
 select id from attempts where state <> 'in_progress' and ($1::uuid is null or quiz_id = $1) and id > $2 order by id limit $3`
+	// Of an essay it only matters whether there is one.
 	samplesSQL = `
-select s.id as attempt_id, s.score, s.possible as attempt_possible, q.question_id, q.question_version, q.points, q.auto_points, q.manual_points, q.answer
+select s.id as attempt_id, s.score, s.possible as attempt_possible, q.question_id, q.question_version, q.points, q.auto_points, q.manual_points,
+  case when length(q.answer ->> 'text') > 1000 then jsonb_build_object('text', left(q.answer ->> 'text', 1000)) else q.answer end as answer
 from (
   select a.id, a.score, a.possible from attempts a
   where a.quiz_id = $1 and not a.preview and a.state = 'graded' and a.erased_at is null and (not $2 or a.number = 1)

@@ -252,22 +252,23 @@ func (s *Service) closeOverdue(ctx context.Context) error {
 }
 
 func (s *Service) postDue(ctx context.Context) error {
+	var failed []error
 	for {
 		rows, err := read(ctx, s, func(ctx context.Context, tx Tx) ([]Result, error) { return tx.DueToPost(ctx, s.Now(), sweepBatch) })
 		if err != nil {
-			return err
+			return errors.Join(append(failed, err)...)
 		}
 		for _, r := range rows {
 			err := s.judgeAlone(ctx, r.QuizID, r.UserID, func(ctx context.Context, tx Tx, q Quiz, user uuid.UUID) error {
 				_, err := s.judge(ctx, tx, q, user)
 				return err
 			})
-			if err != nil {
-				return err
+			if err != nil { // one that cannot be shown does not hide the others
+				failed = append(failed, err)
 			}
 		}
-		if len(rows) < sweepBatch {
-			return nil
+		if len(rows) < sweepBatch || len(failed) > 0 {
+			return errors.Join(failed...)
 		}
 	}
 }

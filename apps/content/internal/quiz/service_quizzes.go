@@ -96,6 +96,11 @@ func (s *Service) Quizzes(ctx context.Context, actor authz.Principal, f QuizFilt
 		f.Published = &yes
 	}
 	out, err := read(ctx, s, func(ctx context.Context, tx Tx) (page.Page[Quiz], error) { return tx.ListQuizzes(ctx, f, p) })
+	for i := range out.Items {
+		if !st.staff() {
+			out.Items[i].Instructions = "" // of one that is locked they tell what is asked
+		}
+	}
 	return out, st.staff(), err
 }
 
@@ -115,11 +120,22 @@ func (s *Service) find(ctx context.Context, actor authz.Principal, id uuid.UUID,
 	return q, st, nil
 }
 
-// Quiz is a quiz that the caller may see.
+// Quiz is a quiz that the caller may see. For a learner whom the curriculum does not
+// let at it yet it is locked (403 `item_locked`, rule 11); one that no curriculum
+// shows is held back by none.
 func (s *Service) Quiz(ctx context.Context, actor authz.Principal, id uuid.UUID) (View, error) {
 	q, st, err := s.find(ctx, actor, id, false)
 	if err != nil {
 		return View{}, err
+	}
+	if !st.staff() {
+		v, err := s.Members.May(ctx, actor, Ask{CourseID: q.CourseID, QuizID: &q.ID, Action: internalapi.ActionSee})
+		if err == nil && !v.Allowed && v.Code == internalapi.DeniedItemLocked {
+			err = denied(v, "quiz")
+		}
+		if err != nil {
+			return View{}, err
+		}
 	}
 	v := View{Quiz: q, Staff: st.staff(), Terms: q.For(nil)}
 	return read(ctx, s, func(ctx context.Context, tx Tx) (View, error) {

@@ -43,14 +43,21 @@ type Statistics struct {
 	Truncated bool
 }
 
-// maxSampled bounds the attempts that statistics look at: the latest ones.
-const maxSampled = 5_000
+// Statistics look at the latest attempts, and at so many answers of them at most:
+// that bounds their memory to some tens of MiB, also for the longest quizzes.
+const (
+	maxSampled = 5_000
+	maxAnswers = 100_000
+)
+
+// sampled is how many attempts of a quiz are looked at.
+func sampled(q Quiz) int { return max(100, min(maxSampled, maxAnswers/max(1, q.Questions))) }
 
 // Statistics looks at the graded attempts of a quiz: the first of each person, who
 // had not seen the questions yet, or all. Answers in progress and previews do not
 // count.
 func (s *Service) Statistics(ctx context.Context, actor authz.Principal, quiz uuid.UUID, first bool) (Statistics, error) {
-	_, st, err := s.find(ctx, actor, quiz, false)
+	q, st, err := s.find(ctx, actor, quiz, false)
 	if err != nil {
 		return Statistics{}, err
 	}
@@ -58,7 +65,7 @@ func (s *Service) Statistics(ctx context.Context, actor authz.Principal, quiz uu
 		return Statistics{}, forbidden(authz.GradeRead)
 	}
 	return read(ctx, s, func(ctx context.Context, tx Tx) (Statistics, error) {
-		rows, err := tx.Samples(ctx, quiz, first, maxSampled+1)
+		rows, err := tx.Samples(ctx, quiz, first, sampled(q)+1)
 		if err != nil {
 			return Statistics{}, err
 		}
@@ -77,11 +84,11 @@ func (s *Service) Statistics(ctx context.Context, actor authz.Principal, quiz uu
 		if err != nil {
 			return Statistics{}, err
 		}
-		return statistics(rows, definitions, titles), nil
+		return statistics(rows, definitions, titles, sampled(q)), nil
 	})
 }
 
-func statistics(rows []Sample, definitions map[VersionKey]marking.Definition, titles map[uuid.UUID]string) Statistics {
+func statistics(rows []Sample, definitions map[VersionKey]marking.Definition, titles map[uuid.UUID]string, most int) Statistics {
 	byAttempt := map[uuid.UUID]*itemstats.Attempt[uuid.UUID]{}
 	var order []uuid.UUID
 	versions, kinds := map[uuid.UUID][]int{}, map[uuid.UUID]marking.Kind{}
@@ -106,8 +113,8 @@ func statistics(rows []Sample, definitions map[VersionKey]marking.Definition, ti
 		}
 	}
 	out := Statistics{Items: []ItemStatistics{}}
-	if len(order) > maxSampled {
-		order, out.Truncated = order[:maxSampled], true
+	if len(order) > most {
+		order, out.Truncated = order[:most], true
 	}
 	attempts := make([]itemstats.Attempt[uuid.UUID], len(order))
 	for i, id := range order {
