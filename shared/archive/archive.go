@@ -210,6 +210,81 @@ func (f *Files) Document(name string) ([]byte, bool, error) {
 	return raw, true, nil
 }
 
+// Each gives files of a zip one after the other, to be read as a stream: they are
+// no documents, and bounded by Unpacked only. A name that is not there is passed
+// over.
+func (f *Files) Each(names []string, fn func(name string, r io.Reader) error) error {
+	for _, name := range names {
+		entry, ok := f.zipped[name]
+		if !ok {
+			continue
+		}
+		if err := each(entry, name, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func each(entry *zip.File, name string, fn func(string, io.Reader) error) error {
+	r, err := entry.Open()
+	if err != nil {
+		return bad("damaged", "A file of the archive is damaged: "+name)
+	}
+	defer func() { _ = r.Close() }() // the checksum was compared at the end of the read
+	return fn(name, &declared{r: r, left: int64(entry.UncompressedSize64), name: name})
+}
+
+// declared reads what an entry says to hold, and not more: Zip counted by that.
+type declared struct {
+	r    io.Reader
+	left int64
+	name string
+}
+
+func (d *declared) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	if d.left -= int64(n); d.left < 0 {
+		return 0, bad("too_large", "A file of the archive is larger than it says: "+d.name)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = bad("damaged", "A file of the archive is damaged: "+d.name)
+	}
+	return n, err
+}
+
+// EachTarGzip gives files of a tar.gz that was read by TarGzip before, as Each does
+// those of a zip, in the order of the archive.
+func EachTarGzip(r io.Reader, names []string, fn func(name string, r io.Reader) error) error {
+	gz, err := gzip.NewReader(r)
+	if err != nil {
+		return bad("not_a_tar_gz", "The file is not a tar.gz archive.")
+	}
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
+	t := tar.NewReader(gz)
+	for len(wanted) > 0 {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return bad("not_a_tar_gz", "The archive is damaged.")
+		}
+		name, ok := clean(h.Name)
+		if !ok || h.Typeflag != tar.TypeReg || !wanted[name] {
+			continue
+		}
+		delete(wanted, name)
+		if err := fn(name, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 type counting struct {
 	r     io.Reader
 	n     int64

@@ -45,7 +45,7 @@ func Build(_ context.Context, k *service.Kit) error {
 		api.Files, svc.Files = k.Objects, k.Objects
 	}
 	api.Mount(k.Web)
-	events.Receivers{Service: svc, Wrap: postgres.NewTx, People: people}.Register(k.Inbox)
+	events.Receivers{Service: svc, Wrap: postgres.NewTx, People: people, Objects: k.Objects}.Register(k.Inbox)
 	events.Jobs(k.Jobs, svc)
 	(&archive.Jobs{Service: svc, Objects: k.Objects}).Handle(k.Jobs)
 	k.Every("sweep", cfg.SweepEvery, svc.Sweep)

@@ -16,6 +16,7 @@ import (
 	"lms/shared/authz"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/testkit"
+	"lms/shared/work"
 )
 
 func (w *world) sweepQuizzes(after time.Duration) {
@@ -156,18 +157,16 @@ func TestWhatMovesToAnotherGroupIsTold(t *testing.T) {
 func TestARepeatedLatePolicyIsAnsweredAlike(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	at := path("courses", w.course, "late-policy")
-	tag := w.as(w.teacher).GET(at).Expect(200).ETag()
-	in := body{"late": body{"enabled": true, "rate": 10, "interval": "day", "floor": 0}, "missing": body{"enabled": false, "rate": 100}}
-	key := uuid.NewString()
-	put := func() (string, string) {
-		r := w.as(w.teacher).With("If-Match", tag).With("Idempotency-Key", key).PUT(at, in).Expect(200)
-		return string(r.Body), r.Header.Get("Location")
-	}
-	first, location := put()
-	again, same := put()
-	require.Equal(t, first, again)
-	require.Equal(t, location, same, "the job, too")
+	ctx := work.WithIdempotency(t.Context(), work.Idempotency{Caller: "x", Route: "PUT late policy", Key: uuid.NewString()})
+	in := coursework.LatePolicyFields{Late: true, LateRate: 1000, LateInterval: "day", MissingRate: 10_000}
+	first, err := w.service.PutLatePolicy(ctx, w.teacher, w.course, 1, in)
+	require.NoError(t, err)
+	again, err := w.service.PutLatePolicy(ctx, w.teacher, w.course, 1, in)
+	require.NoError(t, err)
+	require.NotNil(t, first.Job)
+	require.NotNil(t, again.Job)
+	require.Equal(t, first.Job.ID, again.Job.ID)
+	require.Equal(t, first.Grading.PolicyVersion, again.Grading.PolicyVersion)
 }
 
 func TestPermissionIsAskedBeforeTheForm(t *testing.T) {

@@ -17,7 +17,7 @@ func TestTheREADMEIsTrue(t *testing.T) {
 	w := newWorld(t)
 	testkit.README(t, "../../README.md", *update, map[string]string{
 		"settings": testkit.SettingTable(t, "LMS_ASSIGNMENT", &Config{}), "events": testkit.EventTable(contract.TopicAssignment), "routes": testkit.RouteTable(w.router),
-		"calls": testkit.CallTable(t, w.inbox.CallNames(), "quiz-column", "quiz-score", "person-status", "erase-person", "export-person"),
+		"calls": testkit.CallTable(t, w.inbox.CallNames(), "quiz-column", "quiz-score", "clone-part", "import-part", "export-part", "person-status", "erase-person", "export-person"),
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"lms/shared/apperr"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/inbox"
+	"lms/shared/objects"
+	"lms/shared/personexport"
 	"lms/shared/pg"
 )
 
@@ -16,6 +18,8 @@ type Receivers struct {
 	Service *coursework.Service
 	Wrap    func(*pg.Unit) coursework.Tx
 	People  *People
+	// Objects is nil where files cannot be kept.
+	Objects *objects.Store
 }
 
 // Register registers all of them.
@@ -24,6 +28,7 @@ func (r Receivers) Register(in *inbox.Inbox) {
 	inbox.Receive(in, internalapi.CallErasePerson, []string{"user"}, r.erasePerson)
 	inbox.Receive(in, internalapi.CallExportPerson, []string{"user"}, r.exportPerson)
 	r.quizReceivers(in)
+	r.partReceivers(in)
 }
 
 // statuses maps a person's status at user to what it means here.
@@ -57,20 +62,10 @@ func (r Receivers) erasePerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta
 	}, nil
 }
 
-// maxExport is what a reply may carry; see internalapi.ExportPersonReply.
-const maxExport = 3 << 20
-
 func (r Receivers) exportPerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta, in internalapi.ExportPerson) (internalapi.ExportPersonReply, error) {
 	sections, err := r.Service.ExportPerson(ctx, r.Wrap(u), in.UserID)
 	if err != nil {
 		return internalapi.ExportPersonReply{}, err
 	}
-	size := 0
-	for _, s := range sections {
-		size += len(s)
-	}
-	if size > maxExport {
-		return internalapi.ExportPersonReply{}, apperr.New(apperr.KindTooLarge, "export_too_large", "There is more of the person than one answer can carry.")
-	}
-	return internalapi.ExportPersonReply{Sections: sections}, nil
+	return personexport.Reply(ctx, r.Objects, "assignment", in, sections)
 }

@@ -36,7 +36,9 @@ func Build(_ context.Context, k *service.Kit) error {
 		Text: text, Files: files.Files{Store: k.Objects}, Calls: k.Outbox, Opened: library.NewOpenings(cfg.OpenedKept), Now: k.Now, NewID: k.NewID,
 	}
 	(&httpapi.API{Library: lib}).Mount(k.Web)
-	events.Receivers(k.Inbox, events.Library{Service: lib, Wrap: postgres.NewLibraryTx}, quizzes(k, cfg.QuizConfig, text.HTML))
+	quizzes := quizzes(k, cfg.QuizConfig, text.HTML)
+	events.Receivers(k.Inbox, k.Objects, events.Library{Service: lib, Wrap: postgres.NewLibraryTx}, events.QuizPeople{Service: quizzes, Wrap: postgres.NewQuizTx})
+	events.Parts{Library: lib, Quizzes: quizzes, WrapLibrary: postgres.NewLibraryTx, WrapQuiz: postgres.NewQuizTx}.Register(k.Inbox)
 	events.LibraryJobs(k.Jobs, lib)
 	k.Every("tell-watched", 10*time.Second, lib.TellWatched)
 	if k.Objects != nil {

@@ -62,14 +62,16 @@ type neighbours struct {
 	courses  map[uuid.UUID][]uuid.UUID
 	usages   map[uuid.UUID][]library.Usage
 	asked    int
+	fresh    bool // the last question was not to be answered from memory
 	away     error
 	slow     bool
 }
 
-func (n *neighbours) May(_ context.Context, actor authz.Principal, course uuid.UUID, content *uuid.UUID, _ bool) (library.Verdict, error) {
+func (n *neighbours) May(_ context.Context, actor authz.Principal, course uuid.UUID, content *uuid.UUID, fresh bool) (library.Verdict, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked++
+	n.fresh = fresh
 	if n.away != nil {
 		return library.Verdict{}, n.away
 	}
@@ -185,7 +187,8 @@ func newWorldWith(t testing.TB, store *objects.Store) *world {
 	w.inbox = inbox.New(inbox.Options{DB: w.db})
 	w.jobs = jobs.New(jobs.Options{DB: w.db})
 	quizzes := w.withQuizzes(source)
-	events.Receivers(w.inbox, events.Library{Service: w.library, Wrap: postgres.NewLibraryTx}, quizzes)
+	events.Receivers(w.inbox, store, events.Library{Service: w.library, Wrap: postgres.NewLibraryTx}, quizzes)
+	events.Parts{Library: w.library, Quizzes: w.quizzes.service, WrapLibrary: postgres.NewLibraryTx, WrapQuiz: postgres.NewQuizTx}.Register(w.inbox)
 	events.LibraryJobs(w.jobs, w.library)
 	w.client = testkit.Server(t, w.router, w.tokens)
 	return w

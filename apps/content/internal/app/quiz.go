@@ -26,9 +26,8 @@ type QuizConfig struct {
 // settledWithin is how long an answer waits for the course's progress to know.
 const settledWithin = 2 * time.Second
 
-// quizzes wires question banks, quizzes and attempts. The part that keeps
-// something of people is given back, for the receivers.
-func quizzes(k *service.Kit, cfg QuizConfig, html func(string) string) events.Part {
+// quizzes wires question banks, quizzes and attempts.
+func quizzes(k *service.Kit, cfg QuizConfig, html func(string) string) *quiz.Service {
 	svc := &quiz.Service{
 		Store: postgres.NewQuizStore(k.DB), Authz: k.Authz, Members: events.NewQuizMembers(k.Dapr, k.Now), Placements: events.QuizPlacements{Invoker: k.Dapr},
 		HTML: html, Limits: quiz.Limits{Grace: cfg.QuizGrace, NoticeBefore: cfg.QuizNoticeBefore}, Now: k.Now, NewID: k.NewID, Random: rand.Reader,
@@ -45,5 +44,5 @@ func quizzes(k *service.Kit, cfg QuizConfig, html func(string) string) events.Pa
 	k.Recompute(svc.Recompute)
 	k.Every("quiz-sweep", cfg.QuizSweepEvery, svc.Sweep)
 	k.Every("sweep-question-uploads", time.Hour, imports.Sweep)
-	return events.QuizPeople{Service: svc, Wrap: postgres.NewQuizTx}
+	return svc
 }

@@ -17,7 +17,7 @@ func TestTheREADMEIsTrue(t *testing.T) {
 	w := newWorld(t)
 	testkit.README(t, "../../README.md", *update, map[string]string{
 		"settings": testkit.SettingTable(t, "LMS_CONTENT", &Config{}), "events": testkit.EventTable(contract.TopicContent), "routes": testkit.RouteTable(w.router),
-		"calls": testkit.CallTable(t, w.inbox.CallNames(), "person-status", "erase-person", "export-person"),
+		"calls": testkit.CallTable(t, w.inbox.CallNames(), "clone-part", "import-part", "export-part", "person-status", "erase-person", "export-person"),
 	})
 }
 

@@ -9,6 +9,8 @@ import (
 	"lms/shared/contracts/internalapi"
 	"lms/shared/inbox"
 	"lms/shared/jobs"
+	"lms/shared/objects"
+	"lms/shared/personexport"
 	"lms/shared/pg"
 )
 
@@ -23,21 +25,25 @@ type Part interface {
 	Export(ctx context.Context, u *pg.Unit, in internalapi.ExportPerson, sections map[string]any) error
 }
 
-// Receivers registers what other services tell by reliable call.
-func Receivers(in *inbox.Inbox, parts ...Part) {
-	r := receivers(parts)
+// Receivers registers what other services tell by reliable call; store is nil where
+// files cannot be kept.
+func Receivers(in *inbox.Inbox, store *objects.Store, parts ...Part) {
+	r := receivers{store, parts}
 	inbox.Receive(in, internalapi.CallPersonStatus, []string{"user"}, r.personStatus)
 	inbox.Receive(in, internalapi.CallErasePerson, []string{"user"}, r.erasePerson)
 	inbox.Receive(in, internalapi.CallExportPerson, []string{"user"}, r.exportPerson)
 }
 
-type receivers []Part
+type receivers struct {
+	objects *objects.Store
+	parts   []Part
+}
 
 func (r receivers) personStatus(ctx context.Context, u *pg.Unit, _ inbox.CallMeta, in internalapi.PersonStatus) (internalapi.Done, error) {
 	if in.Status != internalapi.PersonMerged || in.MergedInto == nil {
 		return internalapi.Done{}, nil // who is deactivated has no session, and is nobody's learner
 	}
-	for _, p := range r {
+	for _, p := range r.parts {
 		if err := p.Merge(ctx, u, in); err != nil {
 			return internalapi.Done{}, err
 		}
@@ -47,7 +53,7 @@ func (r receivers) personStatus(ctx context.Context, u *pg.Unit, _ inbox.CallMet
 
 func (r receivers) erasePerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta, in internalapi.ErasePerson) (internalapi.ErasePersonReply, error) {
 	var reply internalapi.ErasePersonReply
-	for _, p := range r {
+	for _, p := range r.parts {
 		if err := p.Erase(ctx, u, in, &reply); err != nil {
 			return internalapi.ErasePersonReply{}, err
 		}
@@ -57,29 +63,21 @@ func (r receivers) erasePerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta
 
 func (r receivers) exportPerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta, in internalapi.ExportPerson) (internalapi.ExportPersonReply, error) {
 	sections := map[string]any{}
-	for _, p := range r {
+	for _, p := range r.parts {
 		if err := p.Export(ctx, u, in, sections); err != nil {
 			return internalapi.ExportPersonReply{}, err
 		}
 	}
-	out := internalapi.ExportPersonReply{Sections: map[string]json.RawMessage{}}
-	size := 0
+	out := map[string]json.RawMessage{}
 	for name, v := range sections {
 		raw, err := json.Marshal(v)
 		if err != nil {
 			return internalapi.ExportPersonReply{}, apperr.Internal(err)
 		}
-		out.Sections[name] = raw
-		size += len(raw)
+		out[name] = raw
 	}
-	if size > maxExport {
-		return internalapi.ExportPersonReply{}, apperr.New(apperr.KindTooLarge, "export_too_large", "There is more of the person than one answer can carry.")
-	}
-	return out, nil
+	return personexport.Reply(ctx, r.objects, "content", in, out)
 }
-
-// maxExport is what a reply may carry; see internalapi.ExportPersonReply.
-const maxExport = 3 << 20
 
 // Library is the library's Part. Wrap gives the domain's transaction for the
 // receiver's.

@@ -99,7 +99,7 @@ func (s *Service) Create(ctx context.Context, actor authz.Principal, in NewConte
 			if in.Body != nil {
 				body = *in.Body
 			}
-			v, err := s.write(ctx, tx, &c, body, actor)
+			v, err := s.write(ctx, tx, &c, body, actor.UserID)
 			if err != nil {
 				return View{}, err
 			}
@@ -119,7 +119,7 @@ func (s *Service) Create(ctx context.Context, actor authz.Principal, in NewConte
 }
 
 // write makes the text of a page its next and current version.
-func (s *Service) write(ctx context.Context, tx Tx, c *Content, raw string, actor authz.Principal) (Version, error) {
+func (s *Service) write(ctx context.Context, tx Tx, c *Content, raw string, by uuid.UUID) (Version, error) {
 	body := s.Text.HTML(raw)
 	if len(body) > MaxBody {
 		return Version{}, apperr.Invalid(apperr.Field{Path: "body", Code: "too_long", Message: "At most 512 KiB."})
@@ -131,7 +131,7 @@ func (s *Service) write(ctx context.Context, tx Tx, c *Content, raw string, acto
 	sum := sha256.Sum256([]byte(body))
 	v := Version{
 		ContentID: c.ID, TenantID: c.TenantID, Number: last + 1, MediaType: "text/html", Size: int64(len(body)), SHA256: hex.EncodeToString(sum[:]),
-		Body: body, Text: s.Text.Plain(body), CreatedBy: actor.UserID, CreatedAt: s.Now(),
+		Body: body, Text: s.Text.Plain(body), CreatedBy: by, CreatedAt: s.Now(),
 	}
 	c.Current = v.Number
 	return v, tx.InsertVersion(ctx, v)
@@ -205,6 +205,12 @@ func (s *Service) view(ctx context.Context, c Content) (out View, err error) {
 
 func viewIn(ctx context.Context, tx Tx, c Content) (View, error) {
 	out := View{Content: c}
+	var err error
+	if recording(c.Kind) {
+		if out.Captions, err = tx.Captions(ctx, c.ID); err != nil {
+			return out, err
+		}
+	}
 	if c.Current == 0 {
 		return out, nil
 	}
@@ -216,9 +222,6 @@ func viewIn(ctx context.Context, tx Tx, c Content) (View, error) {
 	out.File = &v
 	if !recording(c.Kind) {
 		return out, nil
-	}
-	if out.Captions, err = tx.Captions(ctx, c.ID); err != nil {
-		return out, err
 	}
 	out.Renditions, err = tx.Renditions(ctx, c.ID, c.Current)
 	return out, err
@@ -312,7 +315,7 @@ func (s *Service) Update(ctx context.Context, actor authz.Principal, id uuid.UUI
 		if s.Text.HTML(*edit.Body) == old.Body {
 			return differs, nil
 		}
-		v, err := s.write(ctx, tx, c, *edit.Body, actor)
+		v, err := s.write(ctx, tx, c, *edit.Body, actor.UserID)
 		differs["file"] = work.Change{From: old.Number, To: v.Number}
 		return differs, err
 	})

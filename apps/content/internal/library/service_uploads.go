@@ -220,6 +220,9 @@ func (s *Service) end(ctx context.Context, tx Tx, u *Upload, state string) error
 	if err := tx.UpdateUpload(ctx, *u); err != nil {
 		return err
 	}
+	if err := s.tellTransfer(ctx, tx, *u); err != nil {
+		return err
+	}
 	return tx.Discard(ctx, s.discards(*u, true)...)
 }
 

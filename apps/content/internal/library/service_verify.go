@@ -300,6 +300,9 @@ func (s *Service) become(ctx context.Context, u Upload, found Found) (Upload, er
 		if err := tx.UpdateUpload(ctx, u); err != nil {
 			return err
 		}
+		if err := s.tellTransfer(ctx, tx, u); err != nil {
+			return err
+		}
 		return tx.Discard(ctx, s.discards(u, false)...)
 	})
 	return u, err
@@ -319,7 +322,11 @@ func (s *Service) becomeVersion(ctx context.Context, tx Tx, c Content, u *Upload
 	}
 	before := c
 	c.Current, u.Number = v.Number, &v.Number
-	return s.store(ctx, tx, before, &c, "content.new_version", updated, map[string]work.Change{"file": {From: before.Current, To: v.Number}})
+	err = s.store(ctx, tx, before, &c, "content.new_version", updated, map[string]work.Change{"file": {From: before.Current, To: v.Number}})
+	if err != nil || !u.Publish || c.Published() {
+		return err
+	}
+	return s.publish(ctx, tx, c)
 }
 
 func (s *Service) becomeRendition(ctx context.Context, tx Tx, c Content, u *Upload, found Found) error {

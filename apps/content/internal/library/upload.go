@@ -76,7 +76,11 @@ type Upload struct {
 	Code  string
 	Found string
 	// Number is the version that it became.
-	Number     *int
+	Number *int
+	// TransferID is the course import that brought it, if any, and waits to hear
+	// what became of it. Publish publishes the content with its first version.
+	TransferID *uuid.UUID
+	Publish    bool
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
 	FinishedAt *time.Time
@@ -126,6 +130,16 @@ func ruleOf(kind string) (kindRule, bool) {
 		}, most: 512 << 20}, true
 	}
 	return kindRule{}, false
+}
+
+// kindOf is the kind of a content that a file of a type becomes; "" for none.
+func kindOf(mediaType string) string {
+	for _, kind := range Kinds {
+		if rule, ok := ruleOf(kind); ok && slices.Contains(rule.types, mediaType) {
+			return kind
+		}
+	}
+	return ""
 }
 
 // MediaTypes are the types that a file of a kind may have; none for a page.

@@ -20,6 +20,7 @@ const (
 	insertBankSQL = `
 insert into question_banks (id, tenant_id, org_unit_id, course_id, title, description, created_by, created_at, updated_at, version)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	ensureBankSQL = insertBankSQL + ` on conflict (id) do nothing`
 	updateBankSQL = `update question_banks set title = $2, description = $3, updated_at = $4, version = $5 where id = $1 and version = $5 - 1`
 	deleteBankSQL = `update question_banks set deleted_at = $2, updated_at = $2, version = version + 1 where id = $1`
 	bankSQL       = `select ` + bankColumns + ` from question_banks b where b.id = $1 and b.deleted_at is null`
@@ -44,6 +45,12 @@ from (
 // InsertBank implements quiz.Tx.
 func (t quizTx) InsertBank(ctx context.Context, b quiz.Bank) error {
 	_, err := pg.Exec(ctx, t, insertBankSQL, b.ID, b.TenantID, b.OrgUnitID, b.CourseID, b.Title, b.Description, b.CreatedBy, b.CreatedAt, b.UpdatedAt, b.Version)
+	return err
+}
+
+// EnsureBank implements quiz.Tx.
+func (t quizTx) EnsureBank(ctx context.Context, b quiz.Bank) error {
+	_, err := pg.Exec(ctx, t, ensureBankSQL, b.ID, b.TenantID, b.OrgUnitID, b.CourseID, b.Title, b.Description, b.CreatedBy, b.CreatedAt, b.UpdatedAt, b.Version)
 	return err
 }
 

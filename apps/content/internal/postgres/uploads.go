@@ -12,10 +12,10 @@ import (
 
 const (
 	uploadColumns = `id, tenant_id, content_id, owner_id, rendition, filename, media_type, size, sha256, inbox_key, key, part_size, token, state,
-  leased_until, code, found, number, created_at, expires_at, finished_at`
+  leased_until, code, found, number, created_at, expires_at, finished_at, transfer_id, publish`
 	insertUploadSQL = `
 insert into uploads (` + uploadColumns + `)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
 	updateUploadSQL   = `update uploads set state = $2, leased_until = $3, code = $4, found = $5, number = $6, finished_at = $7 where id = $1`
 	uploadSQL         = `select ` + uploadColumns + ` from uploads where id = $1`
 	lockUploadSQL     = uploadSQL + ` for update`
@@ -32,7 +32,8 @@ order by expires_at limit $2 for update skip locked`
 // InsertUpload implements library.Tx.
 func (t libraryTx) InsertUpload(ctx context.Context, u library.Upload) error {
 	_, err := pg.Exec(ctx, t, insertUploadSQL, u.ID, u.TenantID, u.ContentID, u.OwnerID, u.Rendition, u.Filename, u.MediaType, u.Size, u.SHA256,
-		u.InboxKey, u.Key, u.PartSize, u.Token, u.State, u.LeasedUntil, u.Code, u.Found, u.Number, u.CreatedAt, u.ExpiresAt, u.FinishedAt)
+		u.InboxKey, u.Key, u.PartSize, u.Token, u.State, u.LeasedUntil, u.Code, u.Found, u.Number, u.CreatedAt, u.ExpiresAt, u.FinishedAt,
+		u.TransferID, u.Publish)
 	return err
 }
 

@@ -31,6 +31,8 @@ type Tx interface {
 // BankTx is banks and questions.
 type BankTx interface {
 	InsertBank(ctx context.Context, b Bank) error
+	// EnsureBank inserts a bank unless it is there, deleted or not.
+	EnsureBank(ctx context.Context, b Bank) error
 	UpdateBank(ctx context.Context, b Bank) error
 	DeleteBank(ctx context.Context, b Bank, at time.Time) error
 	Bank(ctx context.Context, id uuid.UUID) (Bank, error)

@@ -41,6 +41,7 @@ func Build(_ context.Context, k *service.Kit) error {
 	}
 	api.Mount(k.Web)
 	events.Receivers(k.Inbox, svc, postgres.NewTx)
+	events.Parts(k.Outbox, k.Inbox, svc, postgres.NewTx)
 	background := &transfer.Jobs{Service: svc, Objects: k.Objects, Log: k.Log, Folder: cfg.ImportFolder}
 	background.Handle(k.Jobs)
 
@@ -49,6 +50,7 @@ func Build(_ context.Context, k *service.Kit) error {
 	k.Every("publish-announcements", 5*time.Second, svc.PublishDue)
 	k.Every("purge-views", time.Hour, svc.PurgeViews)
 	k.Every("sweep-uploads", time.Hour, background.Sweep)
+	k.Every("purge-parts", time.Hour, svc.PurgeParts)
 	return nil
 }
 

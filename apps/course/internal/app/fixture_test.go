@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"lms/shared/authz"
 	"lms/shared/clock"
 	contract "lms/shared/contracts/events"
+	"lms/shared/contracts/internalapi"
 	"lms/shared/inbox"
 	"lms/shared/jobs"
 	"lms/shared/objects"
@@ -45,6 +47,8 @@ type world struct {
 	inbox   *inbox.Inbox
 	jobs    *jobs.Runner
 	objects *objects.Store
+	outbox  *outbox.Outbox
+	parts   *partOwners
 	clock   *clock.Manual
 
 	background *transfer.Jobs
@@ -147,6 +151,9 @@ func newWorld(t testing.TB) *world {
 	(&httpapi.API{Service: w.service, Uploads: w.objects}).Mount(w.router)
 	w.inbox = inbox.New(inbox.Options{DB: w.db})
 	events.Receivers(w.inbox, w.service, postgres.NewTx)
+	w.parts = &partOwners{replies: map[string]func(json.RawMessage) internalapi.PartReply{}}
+	w.outbox = outbox.New(outbox.Options{DB: w.db, Transport: w.parts, Poll: 10 * time.Millisecond})
+	events.Parts(w.outbox, w.inbox, w.service, postgres.NewTx)
 	w.jobs = jobs.New(jobs.Options{DB: w.db})
 	w.background = &transfer.Jobs{Service: w.service, Objects: w.objects, Log: slog.New(slog.DiscardHandler), Folder: t.TempDir()}
 	w.background.Handle(w.jobs)
@@ -296,14 +303,17 @@ func (w *world) finished(owner authz.Principal, id uuid.UUID) work.Job {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.jobs.Run(ctx) }()
+	calls := make(chan error, 1)
+	go func() { calls <- w.outbox.Run(ctx) }()
 	defer func() {
 		cancel()
-		require.NoError(w.t, <-done)
+		require.NoError(w.t, errors.Join(<-done, <-calls))
 	}()
 	var j work.Job
 	require.Eventually(w.t, func() bool {
 		var err error
 		j, err = w.jobs.Get(w.t.Context(), id, owner.UserID)
+		w.clock.Advance(100 * time.Millisecond) // a job that waits for others looks again
 		return err == nil && j.FinishedAt != nil
 	}, 20*time.Second, 10*time.Millisecond)
 	return j

@@ -59,13 +59,16 @@ func TestCopyOfACourse(t *testing.T) {
 	w.as(w.student).POST(c.path("/copy"), body{"code": "COPY"}).Expect(http.StatusForbidden)
 	teacher.POST(c.path("/copy"), body{"code": "", "parts": []string{"secrets"}}).Expect(http.StatusUnprocessableEntity).Field("code", "required").Field("parts[0]", "enum")
 	teacher.POST(c.path("/copy"), body{"code": "X", "org_unit_id": w.other}).Expect(http.StatusNotFound)
+	w.parts.replies[internalapi.CallClonePart] = func(json.RawMessage) internalapi.PartReply {
+		return internalapi.PartReply{State: internalapi.PartFailed, Code: "unwanted", Message: "Not today."}
+	}
 	j := w.job(teacher.POST(c.path("/copy"), body{
 		"code": "COPY", "title": "The copy", "starts_at": at.AddDate(0, 0, 7), "parts": []string{"settings", "curriculum", "staff", "announcements"},
 	}), w.teacher)
 	var done catalog.TransferResult
 	w.result(w.teacher, j, &done)
 	require.Equal(t, 5, done.Items)
-	require.Equal(t, map[string]string{"no_resource": catalog.NotePlaceholder, "": catalog.NoteDone}, w.rows(w.teacher, j.ID))
+	require.Equal(t, map[string]string{"unwanted": catalog.NotePlaceholder, "": catalog.NoteDone}, w.rows(w.teacher, j.ID))
 
 	var got httpapi.Course
 	path := "/api/v1/courses/" + done.CourseID.String()

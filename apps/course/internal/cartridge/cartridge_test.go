@@ -3,6 +3,7 @@ package cartridge_test
 import (
 	"archive/zip"
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 
@@ -18,7 +19,8 @@ import (
 )
 
 func read(t require.TestingT, raw []byte) (catalog.Package, []catalog.Note, error) {
-	return cartridge.Read(bytes.NewReader(raw), int64(len(raw)), archive.Standard())
+	pkg, notes, _, err := cartridge.Read(bytes.NewReader(raw), int64(len(raw)), archive.Standard())
+	return pkg, notes, err
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -26,7 +28,7 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := catalogtest.Package(t)
 		var buf bytes.Buffer
-		notes, err := cartridge.Write(&buf, in)
+		notes, err := cartridge.Write(&buf, in, nil)
 		require.NoError(t, err)
 		require.Len(t, notes, catalogtest.Placeholders(in))
 		out, notes, err := read(t, buf.Bytes())
@@ -103,7 +105,7 @@ func TestForeignCartridge(t *testing.T) {
 		got[n.Ref] = n.Code
 	}
 	require.Equal(t, map[string]string{
-		"Syllabus": "linked_files", "More": "flattened", "Talk": "discussion", "Tool": "lti", "Gone": "no_resource", "Odd": "resource_type",
+		"Syllabus": "linked_files", "Quiz": "no_documents", "Essay": "no_documents", "Slides": "no_file", "More": "flattened", "Talk": "discussion", "Tool": "lti", "Gone": "no_resource", "Odd": "resource_type",
 	}, got)
 }
 
@@ -137,4 +139,46 @@ func TestPathsInsideOfAManifestStayInside(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, pkg.Modules[0].Items)
 	require.Equal(t, "no_file", notes[0].Code)
+}
+
+func TestACartridgeCarriesWhatOtherServicesGave(t *testing.T) {
+	t.Parallel()
+	in, files := catalogtest.Carrying(t)
+	var buf bytes.Buffer
+	notes, err := cartridge.Write(&buf, in, files.Open)
+	require.NoError(t, err)
+	require.Empty(t, notes)
+	raw := buf.Bytes()
+	out, notes, inside, err := cartridge.Read(bytes.NewReader(raw), int64(len(raw)), archive.Standard())
+	require.NoError(t, err)
+	require.Empty(t, notes)
+	items := out.Modules[0].Items
+	require.Equal(t, catalogtest.Documents(t, in.Modules[0].Items[0].Part), catalogtest.Documents(t, items[0].Part))
+	require.Equal(t, catalogtest.Documents(t, in.Modules[0].Items[1].Part), catalogtest.Documents(t, items[1].Part))
+	require.Equal(t, catalogtest.Documents(t, in.Gradebook), catalogtest.Documents(t, out.Gradebook))
+	file := items[2].Part.File
+	require.Equal(t, "Sl_ides.pdf", file.Filename, "a name that leads nowhere else")
+	require.Equal(t, "application/pdf", file.MediaType)
+	require.NoError(t, inside.Each([]string{file.Entry}, func(_ string, r io.Reader) error {
+		got, err := io.ReadAll(r)
+		require.Equal(t, files.Content, string(got))
+		return err
+	}))
+	require.Equal(t, catalogtest.Documents(t, in.Modules[0].Items[3].Part), catalogtest.Documents(t, items[3].Part), "a page of the library")
+	require.Equal(t, events.ItemContent, items[3].Kind)
+	manifest := unzipped(t, raw, "imsmanifest.xml")
+	require.Contains(t, manifest, `type="imsqti_xmlv1p2/imscc_xmlv1p3/assessment" href="parts/1/assessment.xml"`)
+	require.Contains(t, manifest, `type="assignment_xmlv1p0" href="parts/2/assignment.xml"`)
+}
+
+func unzipped(t *testing.T, raw []byte, name string) string {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+	require.NoError(t, err)
+	f, err := z.Open(name)
+	require.NoError(t, err)
+	got, err := io.ReadAll(f)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	return string(got)
 }

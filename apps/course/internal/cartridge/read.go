@@ -47,25 +47,27 @@ type reader struct {
 	resources map[string]*etree.Element
 	settings  map[string]*etree.Element
 	notes     []catalog.Note
+	carried   int // bytes of documents that belong to other services
 }
 
-// Read turns a cartridge into a package. What is not understood, and what is kept
-// as a placeholder, is told row by row; a file that is no cartridge is 422.
-func Read(r io.ReaderAt, size int64, l archive.Limits) (catalog.Package, []catalog.Note, error) {
+// Read turns a cartridge into a package, and gives the files in it, for those that
+// the package names. What is not understood is told row by row; a file that is no
+// cartridge is 422.
+func Read(r io.ReaderAt, size int64, l archive.Limits) (catalog.Package, []catalog.Note, *archive.Files, error) {
 	files, err := archive.Zip(r, size, l)
 	if err != nil {
-		return catalog.Package{}, nil, err
+		return catalog.Package{}, nil, nil, err
 	}
 	x := &reader{files: files, resources: map[string]*etree.Element{}, settings: map[string]*etree.Element{}}
 	root, err := x.xml(manifestName)
 	if err != nil {
-		return catalog.Package{}, nil, err
+		return catalog.Package{}, nil, nil, err
 	}
 	if root == nil || root.Tag != "manifest" {
-		return catalog.Package{}, nil, notACartridge("The file has no imsmanifest.xml.")
+		return catalog.Package{}, nil, nil, notACartridge("The file has no imsmanifest.xml.")
 	}
 	if err := x.readSettings(); err != nil {
-		return catalog.Package{}, nil, err
+		return catalog.Package{}, nil, nil, err
 	}
 	for _, res := range children(child(root, "resources"), "resource") {
 		x.resources[res.SelectAttrValue("identifier", "")] = res
@@ -74,9 +76,15 @@ func Read(r io.ReaderAt, size int64, l archive.Limits) (catalog.Package, []catal
 	x.metadata(root, &pkg)
 	org := child(child(root, "organizations"), "organization")
 	if org == nil {
-		return catalog.Package{}, nil, notACartridge("The manifest organises nothing.")
+		return catalog.Package{}, nil, nil, notACartridge("The manifest organises nothing.")
 	}
-	return pkg, x.notes, x.organise(org, &pkg)
+	if err := x.organise(org, &pkg); err != nil {
+		return catalog.Package{}, nil, nil, err
+	}
+	if err := x.gradebook(&pkg); err != nil {
+		return catalog.Package{}, nil, nil, err
+	}
+	return pkg, x.notes, files, nil
 }
 
 func notACartridge(message string) error {
@@ -194,20 +202,26 @@ func (x *reader) resource(ref string, i *catalog.PackageItem) (bool, error) {
 		x.note(i.Title, catalog.NoteUnknown, "no_resource", "The item refers to a resource that is not in the manifest.")
 		return false, nil
 	}
-	kind := res.SelectAttrValue("type", "")
+	kind, own := res.SelectAttrValue("type", ""), ""
+	if s := x.settings[i.Key]; s != nil {
+		own = s.SelectAttrValue("kind", "")
+	}
 	switch {
-	case x.settings[i.Key] != nil && x.settings[i.Key].SelectAttrValue("kind", "") != "" && !strings.HasPrefix(kind, typeWebContent) && !strings.HasPrefix(kind, typeWebLink):
-		i.Kind = x.settings[i.Key].SelectAttrValue("kind", "")
-		return true, nil
 	case strings.HasPrefix(kind, typeWebLink):
 		return x.link(res, i)
+	case kind == typeWebContent && own == events.ItemContent:
+		i.Kind = events.ItemContent
+		return true, x.content(ref, res, i)
 	case kind == typeWebContent:
-		return x.webContent(res, i)
-	case strings.HasPrefix(kind, typeAssignment), strings.Contains(kind, "learning-application-resource") && x.namesAssignment(res):
+		return x.webContent(ref, res, i)
+	case strings.HasPrefix(kind, typeAssignment), own == "" && strings.Contains(kind, "learning-application-resource") && x.namesAssignment(res):
 		i.Kind = events.ItemAssignment
-		return true, nil
+		return true, x.documents(ref, res, i)
 	case strings.HasPrefix(kind, typeQTI) && strings.HasSuffix(kind, "/assessment"):
 		i.Kind = events.ItemQuiz
+		return true, x.documents(ref, res, i)
+	case own != "":
+		i.Kind = own // a placeholder
 		return true, nil
 	case strings.HasPrefix(kind, typeDiscussion):
 		x.note(i.Title, catalog.NoteUnknown, "discussion", "Discussions are not supported.")
@@ -237,13 +251,13 @@ func (x *reader) link(res *etree.Element, i *catalog.PackageItem) (bool, error) 
 	return true, nil
 }
 
-func (x *reader) webContent(res *etree.Element, i *catalog.PackageItem) (bool, error) {
+func (x *reader) webContent(ref string, res *etree.Element, i *catalog.PackageItem) (bool, error) {
 	name := x.hrefOf(res)
 	switch strings.ToLower(path.Ext(name)) {
 	case ".html", ".htm", ".xhtml":
 	default:
 		i.Kind = events.ItemContent
-		return true, nil
+		return true, x.content(ref, res, i)
 	}
 	raw, ok, err := x.files.Document(name)
 	if err != nil {
@@ -280,6 +294,17 @@ func (x *reader) readSettings() error {
 		x.settings[e.SelectAttrValue("ref", "")] = e
 	}
 	return nil
+}
+
+// gradebook is how grades count, as only this product writes it.
+func (x *reader) gradebook(pkg *catalog.Package) error {
+	res := x.resources[gradebookRef]
+	if res == nil || len(x.settings) == 0 {
+		return nil
+	}
+	part, err := x.bundle(gradebookRef, res)
+	pkg.Gradebook = part
+	return err
 }
 
 func (x *reader) moduleSettings(m *catalog.PackageModule) {

@@ -29,11 +29,14 @@ type writer struct {
 	settings  *etree.Element
 	notes     []catalog.Note
 	items     int
+	size      int64
+	open      catalog.OpenObject
 }
 
-// Write writes a package as a cartridge. Contents, quizzes and assignments keep
-// their place, but are not inside: each is a note.
-func Write(out io.Writer, pkg catalog.Package) ([]catalog.Note, error) {
+// Write writes a package as a cartridge; open reads the files that it carries.
+// Contents, quizzes and assignments that it does not carry keep their place: each
+// is a note.
+func Write(out io.Writer, pkg catalog.Package, open catalog.OpenObject) ([]catalog.Note, error) {
 	doc := etree.NewDocument()
 	doc.CreateProcInst("xml", `version="1.0" encoding="UTF-8"`)
 	root := doc.CreateElement("manifest")
@@ -49,10 +52,15 @@ func Write(out io.Writer, pkg catalog.Package) ([]catalog.Note, error) {
 
 	settings := etree.NewDocument()
 	settings.CreateProcInst("xml", `version="1.0" encoding="UTF-8"`)
-	w := &writer{zip: zip.NewWriter(out), resources: root.CreateElement("resources"), settings: settings.CreateElement("curriculum")}
+	w := &writer{zip: zip.NewWriter(out), resources: root.CreateElement("resources"), settings: settings.CreateElement("curriculum"), open: open}
 	w.settings.CreateAttr("xmlns", settingsSpace)
 	for _, m := range pkg.Modules {
 		if err := w.module(top, m); err != nil {
+			return nil, err
+		}
+	}
+	if pkg.Gradebook != nil {
+		if err := w.bundle(gradebookRef, typeExtension, gradebookPath, *pkg.Gradebook); err != nil {
 			return nil, err
 		}
 	}
@@ -133,6 +141,9 @@ func (w *writer) item(module *etree.Element, i catalog.PackageItem) error {
 		root.CreateElement("url").CreateAttr("href", i.URL)
 		return w.document(name, link)
 	default:
+		if done, err := w.part(number, i); err != nil || done {
+			return err
+		}
 		name := "placeholders/" + i.Kind + "_" + number + ".xml"
 		w.resource("r_"+number, typeExtension, name)
 		w.notes = append(w.notes, catalog.Note{
@@ -156,6 +167,9 @@ func (w *writer) itemSettings(i catalog.PackageItem) {
 	if i.ResourceID != nil {
 		s.CreateAttr("resource_id", i.ResourceID.String())
 	}
+	if i.Part != nil && i.Part.File != nil {
+		s.CreateAttr("media_type", i.Part.File.MediaType)
+	}
 	if r := i.Requirement; r != nil {
 		s.CreateAttr("requirement", r.Kind)
 		if r.MinScore != nil {
@@ -171,12 +185,13 @@ func setTime(e *etree.Element, t *time.Time) {
 	}
 }
 
-func (w *writer) resource(id, kind, name string) {
+func (w *writer) resource(id, kind, name string) *etree.Element {
 	r := w.resources.CreateElement("resource")
 	r.CreateAttr("identifier", id)
 	r.CreateAttr("type", kind)
 	r.CreateAttr("href", name)
 	r.CreateElement("file").CreateAttr("href", name)
+	return r
 }
 
 func (w *writer) document(name string, doc *etree.Document) error {

@@ -148,8 +148,9 @@ func TestPackageBecomesTheSameCurriculum(t *testing.T) {
 			bodies[id] = "<p>" + id.String() + "</p>"
 		}
 		pkg := PackageOf(Course{Settings: valid()}, c, bodies)
-		out, keys, notes := pkg.Curriculum(uuid.Must(uuid.NewV7()), maker(), nil, uuid.Nil)
-		require.Empty(t, notes)
+		unpacked := pkg.Unpack(uuid.Must(uuid.NewV7()), maker(), nil, uuid.Nil)
+		out, keys := unpacked.Curriculum, unpacked.Keys
+		require.Empty(t, unpacked.Notes)
 		require.NoError(t, out.Check())
 		require.Len(t, keys, len(c.Modules))
 		a, b := c.View(0, true), out.View(0, true)
@@ -182,7 +183,8 @@ func TestPackageIsAdjustedNotRefused(t *testing.T) {
 			{Kind: events.ItemPage, Title: "long", Body: strings.Repeat("x", MaxBody+1)},
 		},
 	}}}
-	c, _, notes := pkg.Curriculum(uuid.Must(uuid.NewV7()), maker(), nil, uuid.Nil)
+	unpacked := pkg.Unpack(uuid.Must(uuid.NewV7()), maker(), nil, uuid.Nil)
+	c, notes := unpacked.Curriculum, unpacked.Notes
 	require.NoError(t, c.Check())
 	require.Len(t, c.Modules[0].Items, 2)
 	require.Equal(t, 1, *c.Modules[0].RequiredCount)
@@ -191,9 +193,11 @@ func TestPackageIsAdjustedNotRefused(t *testing.T) {
 		got[n.Code] = n.Status
 	}
 	require.Equal(t, map[string]string{
-		"not_earlier": NoteAdjusted, "no_resource": NotePlaceholder, "bad_url": NoteRefused, "requirement": NoteAdjusted,
+		"not_earlier": NoteAdjusted, "bad_url": NoteRefused, "requirement": NoteAdjusted,
 		"unknown_kind": NoteRefused, "too_long": NoteRefused, "required_count": NoteAdjusted,
 	}, got)
+	require.Len(t, unpacked.Open, 1)
+	require.Equal(t, c.Modules[0].Items[0].ID, unpacked.Open[0].ID)
 }
 
 func TestShiftMovesEveryDate(t *testing.T) {

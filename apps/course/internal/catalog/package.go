@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"io"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +11,7 @@ import (
 
 	"lms/shared/apperr"
 	"lms/shared/contracts/events"
+	"lms/shared/contracts/internalapi"
 )
 
 // Package is a course on its way somewhere: into a copy, a template, or a file in
@@ -24,6 +27,8 @@ type Package struct {
 	// RequiredModules are the keys of Completion's modules.
 	RequiredModules []string        `json:"required_modules,omitempty"`
 	Modules         []PackageModule `json:"modules"`
+	// Gradebook is how grades count, where a package carries it.
+	Gradebook *PackagePart `json:"-"`
 }
 
 // PackageModule is a module of a package.
@@ -52,11 +57,65 @@ type PackageItem struct {
 	ResourceID  *uuid.UUID   `json:"resource_id,omitempty"`
 	UnlockAt    *time.Time   `json:"unlock_at,omitempty"`
 	Requirement *Requirement `json:"requirement,omitempty"`
+	// Part is the content, quiz or assignment itself, where the package carries it.
+	Part *PackagePart `json:"-"`
+}
+
+// PackagePart is what a package carries of another service's resource: documents
+// that only that service reads and writes, or a file.
+type PackagePart struct {
+	// Ref names the part within its package: items with the same one share it.
+	Ref string
+	// Documents is a zip, Main the document in it to begin with.
+	Documents []byte
+	Main      string
+	File      *PackageFile
+}
+
+// PackageFile is a file of a package.
+type PackageFile struct {
+	// Entry is its name in the archive; "" for one that only Object has.
+	Entry     string
+	Filename  string
+	MediaType string
+	// Object is where it lies in the object store.
+	Object *internalapi.PartFile
+}
+
+// OpenObject gives a file of the object store to be read as a stream.
+type OpenObject func(key string, fn func(io.Reader) error) error
+
+// EntryName is a file's name as a part of a path in an archive.
+func EntryName(filename string) string {
+	name := strings.Map(func(r rune) rune {
+		if r < ' ' || strings.ContainsRune(`\/:*?"<>|`, r) {
+			return '_'
+		}
+		return r
+	}, filename)
+	if strings.Trim(name, ".") == "" || len(name) > 500 {
+		return "file" + path.Ext(name)
+	}
+	return name
+}
+
+// source is the id from which that of the item's new resource follows: the old
+// one, else one made of the name that the package has for it.
+func (i PackageItem) source() uuid.UUID {
+	if i.ResourceID != nil {
+		return *i.ResourceID
+	}
+	if i.Part == nil || i.Part.Ref == "" {
+		return uuid.NewSHA1(uuid.Nil, []byte(i.Key))
+	}
+	return uuid.NewSHA1(uuid.Nil, []byte(i.Part.Ref))
 }
 
 // Statuses of a note in the report of an import, an export or a copy.
 const (
 	NoteDone        = "done"
+	NoteMade        = "made"
+	NotePending     = "pending"
 	NotePlaceholder = "kept_as_placeholder"
 	NoteUnknown     = "not_understood"
 	NoteAdjusted    = "adjusted"
@@ -146,23 +205,46 @@ func (p *Package) Shift(by time.Duration) {
 	}
 }
 
-// Curriculum is the curriculum that the package asks for, adjusted where a rule
-// would refuse it: every adjustment is a note. keys gives the id of each module's
-// key.
-func (p Package) Curriculum(course uuid.UUID, mk Maker, known map[uuid.UUID]Resource, tenant uuid.UUID) (cur Curriculum, keys map[string]uuid.UUID, notes []Note) {
-	cur = Curriculum{CourseID: course, Modules: []Module{}}
-	keys = map[string]uuid.UUID{}
+// Unpacked is the curriculum that a package asks for.
+type Unpacked struct {
+	Curriculum
+	// Keys gives the id of each module's key.
+	Keys map[string]uuid.UUID
+	// Open are items whose resource is not known here.
+	Open []OpenItem
+	// Notes tell what was adjusted because a rule would refuse it.
+	Notes []Note
+}
+
+// OpenItem is an item of a new curriculum that has no resource yet.
+type OpenItem struct {
+	ID uuid.UUID
+	Of PackageItem
+}
+
+// placeholder is the note of an item that stays without its resource.
+func (o OpenItem) placeholder() Note {
+	return Note{
+		Ref: o.Of.Title, Status: NotePlaceholder, Code: "no_resource",
+		Message: "The " + o.Of.Kind + " itself is not part of what was taken; the item keeps its place.",
+	}
+}
+
+// Unpack makes the curriculum of a course, adjusted where a rule would refuse it.
+func (p Package) Unpack(course uuid.UUID, mk Maker, known map[uuid.UUID]Resource, tenant uuid.UUID) Unpacked {
+	out := Unpacked{Curriculum: Curriculum{CourseID: course, Modules: []Module{}}, Keys: map[string]uuid.UUID{}}
 	u := unpacking{mk: mk, known: known, tenant: tenant, course: course}
 	for _, pm := range p.Modules {
-		if len(cur.Modules) == MaxModules {
+		if len(out.Modules) == MaxModules {
 			u.note(pm.Title, NoteRefused, "too_many", "The curriculum has no room for more modules.")
 			continue
 		}
-		m := u.module(pm, keys)
-		keys[pm.Key] = m.ID
-		cur.Modules = append(cur.Modules, m)
+		m := u.module(pm, out.Keys)
+		out.Keys[pm.Key] = m.ID
+		out.Modules = append(out.Modules, m)
 	}
-	return cur, keys, u.notes
+	out.Open, out.Notes = u.open, u.notes
+	return out
 }
 
 type unpacking struct {
@@ -171,6 +253,7 @@ type unpacking struct {
 	tenant uuid.UUID
 	course uuid.UUID
 	items  int
+	open   []OpenItem
 	notes  []Note
 }
 
@@ -245,8 +328,8 @@ func (u *unpacking) item(pi PackageItem) (Item, bool) {
 	return i, true
 }
 
-// resource keeps a library content that this installation has; all else is a
-// placeholder until its own service has a resource for it.
+// resource keeps a library content that this installation has; all else is open
+// until its own service has a resource for it.
 func (u *unpacking) resource(pi PackageItem, i *Item) {
 	if pi.ResourceID != nil {
 		r, ok := u.known[*pi.ResourceID]
@@ -256,7 +339,7 @@ func (u *unpacking) resource(pi PackageItem, i *Item) {
 			return
 		}
 	}
-	u.note(pi.Title, NotePlaceholder, "no_resource", "The "+pi.Kind+" itself is not part of the curriculum; the item keeps its place.")
+	u.open = append(u.open, OpenItem{ID: i.ID, Of: pi})
 }
 
 func (u *unpacking) title(title, otherwise string) string {

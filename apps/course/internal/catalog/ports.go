@@ -32,6 +32,7 @@ type Tx interface {
 	courseRows
 	curriculumRows
 	shelfRows
+	partRows
 	personRows
 }
 
@@ -70,6 +71,8 @@ type curriculumRows interface {
 	// LockResource reads a resource that is about to change; false for a new one.
 	LockResource(ctx context.Context, id uuid.UUID) (Resource, bool, error)
 	PutResource(ctx context.Context, r Resource, at time.Time) error
+	// ResourcesOf are the quizzes and assignments that belong to a course.
+	ResourcesOf(ctx context.Context, course uuid.UUID) ([]Resource, error)
 	// CoursesWith are the courses in which a resource is placed.
 	CoursesWith(ctx context.Context, resource uuid.UUID) ([]uuid.UUID, error)
 	Usages(ctx context.Context, resource uuid.UUID) ([]Usage, error)
@@ -122,6 +125,16 @@ type shelfRows interface {
 	Upload(ctx context.Context, id uuid.UUID) (Upload, error)
 	DeleteUpload(ctx context.Context, id uuid.UUID) error
 	OldUploads(ctx context.Context, before time.Time, limit int) ([]Upload, error)
+}
+
+type partRows interface {
+	// InsertPart notes a part; one that is noted already stays as it is.
+	InsertPart(ctx context.Context, p Part) error
+	LockPart(ctx context.Context, transfer, resource uuid.UUID) (Part, error)
+	UpdatePart(ctx context.Context, p Part) error
+	// Parts are those of a transfer in the order in which they were asked for.
+	Parts(ctx context.Context, transfer uuid.UUID) ([]Part, error)
+	PurgeParts(ctx context.Context, before time.Time) error
 }
 
 type personRows interface {

@@ -50,7 +50,7 @@ func (s *Service) CreateCourse(ctx context.Context, actor authz.Principal, in Ne
 			return Course{}, err
 		}
 		if pkg != nil {
-			if c, _, err = s.fill(ctx, tx, c, *pkg, "created_from_template", actor.UserID); err != nil {
+			if c, _, _, err = s.fill(ctx, tx, c, *pkg, "created_from_template", actor.UserID); err != nil {
 				return Course{}, err
 			}
 		}

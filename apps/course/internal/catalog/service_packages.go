@@ -12,6 +12,7 @@ import (
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/contracts/events"
+	"lms/shared/contracts/internalapi"
 	"lms/shared/work"
 )
 
@@ -148,6 +149,10 @@ func (s *Service) RunImport(ctx context.Context, actor authz.Principal, in Impor
 			if c.Status != events.CourseDraft {
 				return apperr.Conflict("course_not_draft", "A package replaces the curriculum of a draft only.")
 			}
+			if parts, err := tx.Parts(ctx, in.NewID); err != nil || len(parts) > 0 {
+				out = resultOf(c.ID, pkg)
+				return err // an earlier run of the same job
+			}
 			pkg.Completion, pkg.RequiredModules = nil, nil
 		} else {
 			done, err := s.alreadyMade(ctx, tx, in.NewID)
@@ -165,8 +170,16 @@ func (s *Service) RunImport(ctx context.Context, actor authz.Principal, in Impor
 				return err
 			}
 		}
-		if c, notes, err = s.fill(ctx, tx, c, pkg, "imported", actor.UserID); err != nil {
+		var open []OpenItem
+		if c, open, notes, err = s.fill(ctx, tx, c, pkg, "imported", actor.UserID); err != nil {
 			return err
+		}
+		if open, err = s.orderImports(ctx, tx, in.NewID, c, pkg, open, in, actor.UserID); err != nil {
+			return err
+		}
+		notes = append(notes, in.foretold(pkg)...)
+		for _, o := range open {
+			notes = append(notes, o.placeholder())
 		}
 		if err := tx.Audit(ctx, c.audit("course.import", nil)); err != nil {
 			return err
@@ -182,6 +195,21 @@ func (s *Service) RunImport(ctx context.Context, actor authz.Principal, in Impor
 		err = nil
 	}
 	return out, notes, err
+}
+
+// foretold is what a dry run says of the parts that would be made.
+func (in ImportRequest) foretold(pkg Package) (notes []Note) {
+	if !in.DryRun {
+		return nil
+	}
+	for _, m := range pkg.Modules {
+		for _, i := range m.Items {
+			if i.Part != nil {
+				notes = append(notes, Note{Ref: i.Title, Status: NotePending, Code: "carried", Message: "The package carries the " + i.Kind + " itself."})
+			}
+		}
+	}
+	return notes
 }
 
 func importedSettings(in ImportRequest, pkg Package) Settings {
@@ -223,6 +251,51 @@ func (s *Service) StartExport(ctx context.Context, actor authz.Principal, in Exp
 		return work.Job{}, err
 	}
 	return s.enqueue(ctx, actor, JobExport, in, head.TenantID)
+}
+
+// OrderExport asks the other services for their parts of an export, once: transfer
+// is its job.
+func (s *Service) OrderExport(ctx context.Context, actor authz.Principal, transfer uuid.UUID, in ExportRequest) error {
+	pkg, err := s.Pack(ctx, actor, in.CourseID)
+	if err != nil {
+		return err
+	}
+	return s.Store.InTx(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) error {
+		parts, err := tx.Parts(ctx, transfer)
+		if err != nil || len(parts) > 0 {
+			return err
+		}
+		c, _, err := tx.LockCourse(ctx, in.CourseID, uuid.Nil)
+		if err != nil {
+			return err
+		}
+		return s.orderExports(ctx, tx, transfer, c, pkg, in.Format)
+	})
+}
+
+// Carry puts what the other services gave out into a package. What they did not
+// give keeps its place, as a note says.
+func (p *Package) Carry(parts []Part) {
+	at := map[uuid.UUID]*PackagePart{}
+	for _, part := range parts {
+		if part.State != internalapi.PartMade || len(part.Package) == 0 && part.File == nil {
+			continue
+		}
+		x := &PackagePart{Ref: part.ResourceID.String(), Documents: part.Package, Main: part.Main}
+		if part.File != nil {
+			x.File = &PackageFile{Filename: part.File.Filename, MediaType: part.File.MediaType, Object: part.File}
+		}
+		if at[part.ResourceID] = x; part.Kind == internalapi.PartGradebook {
+			p.Gradebook = x
+		}
+	}
+	for mi := range p.Modules {
+		for ii := range p.Modules[mi].Items {
+			if i := &p.Modules[mi].Items[ii]; i.ResourceID != nil {
+				i.Part = at[*i.ResourceID]
+			}
+		}
+	}
 }
 
 // Pack gives a course as a package to who may export it.

@@ -153,8 +153,17 @@ func (s *Service) RunCopy(ctx context.Context, actor authz.Principal, in CopyReq
 		if err != nil {
 			return err
 		}
-		if c, notes, err = s.fill(ctx, tx, c, pkg, "copied", actor.UserID); err != nil {
+		var open []OpenItem
+		if c, open, notes, err = s.fill(ctx, tx, c, pkg, "copied", actor.UserID); err != nil {
 			return err
+		}
+		if slices.Contains(in.Parts, PartCurriculum) {
+			if open, err = s.orderClones(ctx, tx, src, c, open, shiftOf(in, src), actor.UserID); err != nil {
+				return err
+			}
+		}
+		for _, o := range open {
+			notes = append(notes, o.placeholder())
 		}
 		left, err := s.copyPeople(ctx, tx, policy, src, c, in.Parts, actor)
 		if err != nil {
@@ -284,9 +293,10 @@ func (s *Service) pack(ctx context.Context, tx Tx, c Course) (Package, error) {
 }
 
 // fill puts the curriculum of a package into a course in place of what is there.
-func (s *Service) fill(ctx context.Context, tx Tx, c Course, pkg Package, reason string, by uuid.UUID) (Course, []Note, error) {
+// Items whose resource is not known here are open.
+func (s *Service) fill(ctx context.Context, tx Tx, c Course, pkg Package, reason string, by uuid.UUID) (Course, []OpenItem, []Note, error) {
 	if len(pkg.Modules) == 0 && pkg.Completion == nil {
-		return c, nil, nil
+		return c, nil, nil, nil
 	}
 	var ids []uuid.UUID
 	for _, m := range pkg.Modules {
@@ -298,22 +308,23 @@ func (s *Service) fill(ctx context.Context, tx Tx, c Course, pkg Package, reason
 	}
 	known, err := tx.ShareResources(ctx, ids)
 	if err != nil {
-		return Course{}, nil, err
+		return Course{}, nil, nil, err
 	}
 	before, err := tx.Curriculum(ctx, c.ID)
 	if err != nil {
-		return Course{}, nil, err
+		return Course{}, nil, nil, err
 	}
-	after, keys, notes := pkg.Curriculum(c.ID, s.maker(), known, c.TenantID)
+	unpacked := pkg.Unpack(c.ID, s.maker(), known, c.TenantID)
+	after, notes := unpacked.Curriculum, unpacked.Notes
 	s.clean(&after)
 	if err := after.Check(); err != nil {
-		return Course{}, nil, err
+		return Course{}, nil, nil, err
 	}
 	if pkg.Completion != nil {
 		c.Completion = *pkg.Completion
 		c.Completion.RequiredModules = nil
 		for _, key := range pkg.RequiredModules {
-			if id, ok := keys[key]; ok {
+			if id, ok := unpacked.Keys[key]; ok {
 				c.Completion.RequiredModules = append(c.Completion.RequiredModules, id)
 			}
 		}
@@ -326,9 +337,9 @@ func (s *Service) fill(ctx context.Context, tx Tx, c Course, pkg Package, reason
 	}
 	c, _, err = s.saveCurriculum(ctx, tx, c, before, after, reason, by)
 	if err != nil || pkg.Completion == nil {
-		return c, notes, err
+		return c, unpacked.Open, notes, err
 	}
-	return c, notes, s.emit(ctx, tx, c, func(st events.CourseState) events.Event {
+	return c, unpacked.Open, notes, s.emit(ctx, tx, c, func(st events.CourseState) events.Event {
 		return events.CourseUpdated{CourseState: st, Changed: []string{"completion"}}
 	})
 }

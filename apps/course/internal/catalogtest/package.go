@@ -3,14 +3,20 @@
 package catalogtest
 
 import (
+	"archive/zip"
+	"bytes"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"lms/apps/course/internal/catalog"
 	"lms/shared/contracts/events"
+	"lms/shared/contracts/internalapi"
 )
 
 // Package draws a package with every kind of item, requirement and setting.
@@ -110,6 +116,71 @@ func Comparable(p catalog.Package) catalog.Package {
 			m.Items = append(m.Items, i)
 		}
 		out.Modules = append(out.Modules, m)
+	}
+	return out
+}
+
+// Files stands for the object store.
+type Files struct{ Content string }
+
+// Open implements catalog.OpenObject: every file has the same content.
+func (f Files) Open(_ string, fn func(io.Reader) error) error {
+	return fn(strings.NewReader(f.Content))
+}
+
+// Part is a part with documents.
+func Part(t require.TestingT, main string, documents map[string]string) *catalog.PackagePart {
+	var buf bytes.Buffer
+	z := zip.NewWriter(&buf)
+	for name, text := range documents {
+		w, err := z.Create(name)
+		require.NoError(t, err)
+		_, err = w.Write([]byte(text))
+		require.NoError(t, err)
+	}
+	require.NoError(t, z.Close())
+	return &catalog.PackagePart{Ref: uuid.NewString(), Documents: buf.Bytes(), Main: main}
+}
+
+// Carrying is a package with a quiz, an assignment, a file, a page of the library and
+// a gradebook in it, as other services give them out.
+func Carrying(t require.TestingT) (catalog.Package, Files) {
+	files := Files{Content: "%PDF-1.7 something"}
+	id := func() *uuid.UUID {
+		x := uuid.New()
+		return &x
+	}
+	object := &internalapi.PartFile{ObjectKey: "t/contents/x/f-1", Filename: "Sl/ides.pdf", MediaType: "application/pdf", Size: int64(len(files.Content))}
+	return catalog.Package{
+		Title: "Carried",
+		Modules: []catalog.PackageModule{{Key: "m", Title: "M", Published: true, Items: []catalog.PackageItem{
+			{Key: "quiz", Kind: events.ItemQuiz, Title: "A quiz", Published: true, ResourceID: id(), Part: Part(t, "assessment.xml", map[string]string{
+				"assessment.xml": "<questestinterop/>", "quiz.json": `{"title":"A quiz"}`,
+			})},
+			{Key: "task", Kind: events.ItemAssignment, Title: "A task", ResourceID: id(), Part: Part(t, "assignment.xml", map[string]string{
+				"assignment.xml": "<assignment/>", "assignment.json": `{"title":"A task"}`,
+			})},
+			{Key: "file", Kind: events.ItemContent, Title: "Slides", ResourceID: id(), Part: &catalog.PackagePart{
+				Ref: "file", File: &catalog.PackageFile{Filename: object.Filename, MediaType: object.MediaType, Object: object},
+			}},
+			{Key: "page", Kind: events.ItemContent, Title: "Read me", ResourceID: id(), Part: Part(t, "page.html", map[string]string{"page.html": "<p>Hi</p>"})},
+		}}},
+		Gradebook: Part(t, "gradebook.json", map[string]string{"gradebook.json": "{}"}),
+	}, files
+}
+
+// Documents are those of a part by name.
+func Documents(t require.TestingT, p *catalog.PackagePart) map[string]string {
+	require.NotNil(t, p)
+	z, err := zip.NewReader(bytes.NewReader(p.Documents), int64(len(p.Documents)))
+	require.NoError(t, err)
+	out := map[string]string{}
+	for _, f := range z.File {
+		r, err := f.Open()
+		require.NoError(t, err)
+		raw, err := io.ReadAll(r)
+		require.NoError(t, err)
+		out[f.Name] = string(raw)
 	}
 	return out
 }

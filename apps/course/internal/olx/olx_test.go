@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"io"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := catalogtest.Package(t)
 		var buf bytes.Buffer
-		notes, err := olx.Write(&buf, in)
+		notes, err := olx.Write(&buf, in, nil)
 		require.NoError(t, err)
 		require.Len(t, notes, catalogtest.Placeholders(in))
 		out, notes, err := read(buf.Bytes())
@@ -92,6 +93,59 @@ func TestCourseOfOpenEdX(t *testing.T) {
 		codes[n.Ref] = n.Code
 	}
 	require.Equal(t, map[string]string{"Read me": "linked_files", "First": "discussion", "Tool": "lti", "Poll": "element"}, codes)
+}
+
+func TestAnArchiveCarriesWhatOtherServicesGave(t *testing.T) {
+	t.Parallel()
+	in, files := catalogtest.Carrying(t)
+	problem := `<problem display_name="Sum"><p>1 + 1?</p><numericalresponse answer="2"/></problem>`
+	in.Modules[0].Items[0].Part = catalogtest.Part(t, "problem1.xml", map[string]string{"problem1.xml": problem, "quiz.json": `{"title":"A quiz"}`})
+	in.Modules[0].Items[1].Part = catalogtest.Part(t, "openassessment1.xml", map[string]string{
+		"openassessment1.xml": "<openassessment><title>A task</title></openassessment>", "assignment.json": `{"title":"A task"}`,
+	})
+	var buf bytes.Buffer
+	notes, err := olx.Write(&buf, in, files.Open)
+	require.NoError(t, err)
+	require.Empty(t, notes)
+	out, notes, err := read(buf.Bytes())
+	require.NoError(t, err)
+	require.Empty(t, notes)
+	items := out.Modules[0].Items
+	require.Len(t, items, 4)
+	for n, kind := range []string{events.ItemQuiz, events.ItemAssignment, events.ItemContent, events.ItemContent} {
+		require.Equal(t, kind, items[n].Kind)
+		require.Equal(t, in.Modules[0].Items[n].ResourceID, items[n].ResourceID)
+	}
+	quiz := catalogtest.Documents(t, items[0].Part)
+	require.JSONEq(t, `{"title":"A quiz"}`, quiz["quiz.json"])
+	require.Contains(t, quiz["problem1.xml"], `<numericalresponse answer="2"/>`)
+	require.JSONEq(t, `{"title":"A task"}`, catalogtest.Documents(t, items[1].Part)["assignment.json"])
+	require.Equal(t, catalogtest.Documents(t, in.Gradebook), catalogtest.Documents(t, out.Gradebook))
+	require.Equal(t, catalogtest.Documents(t, in.Modules[0].Items[3].Part), catalogtest.Documents(t, items[3].Part), "a page of the library")
+	file := items[2].Part.File
+	require.Equal(t, "application/pdf", file.MediaType)
+	require.NoError(t, archive.EachTarGzip(bytes.NewReader(buf.Bytes()), []string{file.Entry}, func(name string, r io.Reader) error {
+		require.Equal(t, file.Entry, name)
+		got, err := io.ReadAll(r)
+		require.Equal(t, files.Content, string(got))
+		return err
+	}))
+}
+
+func TestProblemsOfAVerticalAreOneQuiz(t *testing.T) {
+	t.Parallel()
+	pkg, notes, err := read(packed(t, map[string]string{
+		"course.xml": `<course><chapter display_name="C"><sequential display_name="S"><vertical display_name="Check yourself">
+			<problem display_name="One" url_name="a"/><html display_name="Between"><p>x</p></html><problem display_name="Two"><p>y</p></problem></vertical></sequential></chapter></course>`,
+		"problem/a.xml": `<problem><p>x</p></problem>`,
+	}))
+	require.NoError(t, err)
+	require.Empty(t, notes)
+	require.Len(t, pkg.Modules[0].Items, 2)
+	require.Equal(t, "Check yourself", pkg.Modules[0].Items[0].Title)
+	documents := catalogtest.Documents(t, pkg.Modules[0].Items[0].Part)
+	require.Len(t, documents, 2)
+	require.Contains(t, documents["problem1.xml"], `display_name="One"`)
 }
 
 func TestNoOLX(t *testing.T) {

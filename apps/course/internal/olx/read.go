@@ -20,10 +20,11 @@ import (
 )
 
 type reader struct {
-	files *archive.Files
-	base  string
-	notes []catalog.Note
-	seen  int
+	files   *archive.Files
+	base    string
+	notes   []catalog.Note
+	seen    int
+	carried int // bytes of documents that belong to other services
 }
 
 // maxNodes bounds the elements that are followed, so that files that name each
@@ -39,7 +40,7 @@ func Read(r io.Reader, l archive.Limits) (catalog.Package, []catalog.Note, error
 		case ".xml", ".html", ".htm":
 			return true
 		}
-		return false
+		return strings.Contains(name, "/"+ownPath)
 	})
 	if err != nil {
 		return catalog.Package{}, nil, err
@@ -54,6 +55,11 @@ func Read(r io.Reader, l archive.Limits) (catalog.Package, []catalog.Note, error
 		Language: root.SelectAttrValue("language", ""), Modules: []catalog.PackageModule{},
 	}
 	pkg.Description = x.about()
+	if folder := root.SelectAttrValue("lms_gradebook", ""); folder != "" {
+		if pkg.Gradebook, err = x.bundle("gradebook", folder, root.SelectAttrValue("lms_gradebook_main", ""), nil); err != nil {
+			return catalog.Package{}, nil, err
+		}
+	}
 	for _, e := range root.ChildElements() {
 		switch e.Tag {
 		case "chapter":
@@ -172,6 +178,39 @@ type within struct {
 	depth     int
 }
 
+// parts are the children of a sequential or vertical. Problems that stand together
+// are one quiz.
+func (x *reader) parts(e *etree.Element, m *catalog.PackageModule, w within) error {
+	var problems []*etree.Element
+	for _, c := range e.ChildElements() {
+		if c.Tag == "problem" {
+			p, err := x.resolve(c)
+			if err != nil {
+				return err
+			}
+			problems = append(problems, p)
+		}
+	}
+	if e.SelectAttrValue("lms_kind", "") == events.ItemQuiz {
+		return x.quiz(e, problems, m, w)
+	}
+	told := false
+	for _, c := range e.ChildElements() {
+		var err error
+		switch {
+		case c.Tag != "problem":
+			err = x.part(c, m, w)
+		case !told:
+			told = true
+			err = x.quiz(e, problems, m, w)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (x *reader) part(pointer *etree.Element, m *catalog.PackageModule, w within) error {
 	e, err := x.resolve(pointer)
 	if err != nil {
@@ -189,12 +228,7 @@ func (x *reader) part(pointer *etree.Element, m *catalog.PackageModule, w within
 			w.unlockAt = at
 		}
 		w.published = w.published && published(e)
-		for _, c := range e.ChildElements() {
-			if err := x.part(c, m, w); err != nil {
-				return err
-			}
-		}
-		return nil
+		return x.parts(e, m, w)
 	}
 	i := catalog.PackageItem{
 		Key: e.SelectAttrValue("url_name", ""), Title: e.SelectAttrValue("display_name", w.title),
@@ -213,6 +247,9 @@ func (x *reader) part(pointer *etree.Element, m *catalog.PackageModule, w within
 // component says what an item is; false for what is left out.
 func (x *reader) component(e *etree.Element, i *catalog.PackageItem) (bool, error) {
 	x.own(e, i)
+	if i.Kind == events.ItemContent || i.Kind == events.ItemAssignment {
+		return true, x.carry(e, i, nil)
+	}
 	if i.Kind != "" && i.Kind != events.ItemPage {
 		return true, nil
 	}
@@ -226,12 +263,9 @@ func (x *reader) component(e *etree.Element, i *catalog.PackageItem) (bool, erro
 		}
 		i.Kind = events.ItemContent
 		return true, nil
-	case "problem":
-		i.Kind = events.ItemQuiz
-		return true, nil
 	case "openassessment":
 		i.Kind = events.ItemAssignment
-		return true, nil
+		return true, x.carry(e, i, []*etree.Element{e})
 	case "discussion":
 		x.note(i.Title, catalog.NoteUnknown, "discussion", "Discussions are not supported.")
 	case "lti", "lti_consumer":

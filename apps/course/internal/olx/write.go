@@ -19,14 +19,17 @@ type writer struct {
 	tar   *tar.Writer
 	notes []catalog.Note
 	items int
+	size  int64
+	open  catalog.OpenObject
 }
 
 // Write writes a package as an OLX archive: a chapter for each module, and for each
-// item a sequential with one vertical and one component. Contents, quizzes and
-// assignments keep their place, but are not inside: each is a note.
-func Write(out io.Writer, pkg catalog.Package) ([]catalog.Note, error) {
+// item a sequential with one vertical and one component, or a quiz's problems. open
+// reads the files that it carries. Contents, quizzes and assignments that it does
+// not carry keep their place: each is a note.
+func Write(out io.Writer, pkg catalog.Package, open catalog.OpenObject) ([]catalog.Note, error) {
 	gz := gzip.NewWriter(out)
-	w := &writer{tar: tar.NewWriter(gz)}
+	w := &writer{tar: tar.NewWriter(gz), open: open}
 	code := name(pkg.Code)
 	top := etree.NewElement("course")
 	top.CreateAttr("url_name", "course")
@@ -39,6 +42,13 @@ func Write(out io.Writer, pkg catalog.Package) ([]catalog.Note, error) {
 	root.CreateAttr("display_name", pkg.Title)
 	if pkg.Language != "" {
 		root.CreateAttr("language", pkg.Language)
+	}
+	if pkg.Gradebook != nil {
+		root.CreateAttr("lms_gradebook", ownPath+"gradebook/")
+		root.CreateAttr("lms_gradebook_main", pkg.Gradebook.Main)
+		if _, err := w.documents(ownPath+"gradebook/", *pkg.Gradebook); err != nil {
+			return nil, err
+		}
 	}
 	for _, m := range pkg.Modules {
 		root.CreateElement("chapter").CreateAttr("url_name", name(m.Key))
@@ -100,9 +110,12 @@ func (w *writer) item(chapter *etree.Element, i catalog.PackageItem) error {
 	start(seq, i.UnlockAt)
 	v := seq.CreateElement("vertical")
 	v.CreateAttr("display_name", i.Title)
-	c := v.CreateElement(componentOf(i.Kind))
+	c := v
+	if i.Kind != events.ItemQuiz || i.Part == nil {
+		c = v.CreateElement(componentOf(i.Kind))
+		c.CreateAttr("display_name", i.Title)
+	}
 	c.CreateAttr("url_name", url)
-	c.CreateAttr("display_name", i.Title)
 	c.CreateAttr("lms_kind", i.Kind)
 	if i.ResourceID != nil {
 		c.CreateAttr("lms_resource_id", i.ResourceID.String())
@@ -125,6 +138,9 @@ func (w *writer) item(chapter *etree.Element, i catalog.PackageItem) error {
 		a.SetText(i.Title)
 		return nil
 	default:
+		if done, err := w.part(c, url, i); err != nil || done {
+			return err
+		}
 		w.notes = append(w.notes, catalog.Note{
 			Ref: i.Title, Status: catalog.NotePlaceholder, Code: "no_resource", Message: "The " + i.Kind + " itself is not part of the package; the item keeps its place.",
 		})

@@ -34,6 +34,7 @@ func TestEveryTableHasRowLevelSecurity(t *testing.T) {
 	tables := []string{
 		"categories", "terms", "courses", "course_staff", "course_views", "resources", "modules", "items", "page_bodies",
 		"curriculum_documents", "curriculum_versions", "announcements", "course_templates", "import_uploads",
+		"transfer_parts",
 	}
 	names, err := pg.Column[string](t.Context(), pool, unguardedSQL, tables)
 	require.NoError(t, err)

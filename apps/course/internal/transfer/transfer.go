@@ -19,6 +19,7 @@ import (
 	"lms/apps/course/internal/olx"
 	"lms/shared/apperr"
 	"lms/shared/archive"
+	"lms/shared/authz"
 	"lms/shared/jobs"
 	"lms/shared/objects"
 	"lms/shared/service"
@@ -47,27 +48,14 @@ func (j *Jobs) copyCourse(ctx context.Context, run *jobs.Run, in catalog.CopyReq
 	if err != nil {
 		return nil, err
 	}
-	out, notes, err := j.Service.RunCopy(ctx, actor, in)
+	at, err := begin(ctx, run, func() (begun, error) {
+		out, notes, err := j.Service.RunCopy(ctx, actor, in)
+		return begun{Result: out, Notes: notes}, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return out, report(ctx, run, out, notes)
-}
-
-// report writes the rows of a job: every note, and a line that sums up.
-func report(ctx context.Context, run *jobs.Run, out catalog.TransferResult, notes []catalog.Note) error {
-	for i, n := range notes {
-		if err := run.Row(ctx, int64(i+1), n.Status, n.Code, n.Message, map[string]string{"ref": n.Ref}); err != nil {
-			return err
-		}
-	}
-	message := fmt.Sprintf("%d modules, %d items.", out.Modules, out.Items)
-	var ref any
-	if out.CourseID != uuid.Nil {
-		ref = map[string]string{"course_id": out.CourseID.String()}
-	}
-	run.Progress(int64(out.Items), int64(out.Items))
-	return run.Row(ctx, int64(len(notes)+1), catalog.NoteDone, "", message, ref)
+	return j.bind(ctx, run, actor, in.NewID, at, "copied")
 }
 
 func (j *Jobs) importCourse(ctx context.Context, run *jobs.Run, in catalog.ImportRequest) (any, error) {
@@ -78,19 +66,38 @@ func (j *Jobs) importCourse(ctx context.Context, run *jobs.Run, in catalog.Impor
 	if err != nil {
 		return nil, err
 	}
+	at, err := begin(ctx, run, func() (begun, error) { return j.take(ctx, run, actor, in) })
+	if err != nil {
+		return nil, explained(err)
+	}
+	if in.DryRun {
+		return at.Result, report(ctx, run, at.Result, at.Notes)
+	}
+	return j.bind(ctx, run, actor, in.NewID, at, "imported")
+}
+
+// take reads an uploaded package and makes its course; files that it carries go into
+// the object store for the services that take them over.
+func (j *Jobs) take(ctx context.Context, run *jobs.Run, actor authz.Principal, in catalog.ImportRequest) (at begun, err error) {
 	up, err := j.Service.Upload(ctx, actor, in.UploadID)
 	if err != nil {
-		return nil, err
+		return at, err
 	}
-	pkg, notes, err := j.unpack(ctx, up, in.Format)
-	if err != nil {
-		return nil, explained(err)
+	err = j.unpack(ctx, up, in.Format, func(p unpacked) error {
+		if !in.DryRun {
+			if at.Objects, err = j.store(ctx, run.TenantID, in.NewID, &p); err != nil {
+				return err
+			}
+		}
+		in.Format = p.format
+		out, notes, err := j.Service.RunImport(ctx, actor, in, p.pkg)
+		at.Result, at.Notes = out, append(p.notes, notes...)
+		return err
+	})
+	if err != nil && apperr.Deterministic(err) {
+		err = errors.Join(err, j.forget(context.WithoutCancel(ctx), at.Objects))
 	}
-	out, more, err := j.Service.RunImport(ctx, actor, in, pkg)
-	if err != nil {
-		return nil, explained(err)
-	}
-	return out, report(ctx, run, out, append(notes, more...))
+	return at, err
 }
 
 // explained puts the first field's message of a 422 where a job's reader sees it.
@@ -106,38 +113,73 @@ func noObjects() error {
 	return apperr.Unavailable("objects_unavailable", "Files cannot be read or written at the moment.")
 }
 
+// unpacked is a package that was read, while its file is there.
+type unpacked struct {
+	pkg    catalog.Package
+	notes  []catalog.Note
+	format string
+	// each gives files of the package to be read as streams.
+	each func(names []string, fn func(name string, r io.Reader) error) error
+}
+
 // unpack checks the uploaded bytes, brings them into a file of this machine and
 // reads them.
-func (j *Jobs) unpack(ctx context.Context, up catalog.Upload, format string) (pkg catalog.Package, notes []catalog.Note, err error) {
+func (j *Jobs) unpack(ctx context.Context, up catalog.Upload, format string, fn func(unpacked) error) (err error) {
 	if _, err := j.Objects.Verify(ctx, up.Key, up.Size, up.SHA256); err != nil {
-		return catalog.Package{}, nil, err
+		return err
 	}
 	r, err := j.Objects.NewReader(ctx, up.Key)
 	if err != nil {
-		return catalog.Package{}, nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	file, err := os.CreateTemp(j.Folder, "lms-import-*")
 	if err != nil {
-		return catalog.Package{}, nil, fmt.Errorf("import: %w", err)
+		return fmt.Errorf("import: %w", err)
 	}
 	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
 	size, err := io.Copy(file, io.LimitReader(r, catalog.MaxPackageBytes+1))
 	if err != nil {
-		return catalog.Package{}, nil, fmt.Errorf("import: %w", err)
+		return fmt.Errorf("import: %w", err)
 	}
-	if format == "" {
-		if format, err = formatOf(file); err != nil {
-			return catalog.Package{}, nil, err
+	p := unpacked{format: format}
+	if p.format == "" {
+		if p.format, err = formatOf(file); err != nil {
+			return err
 		}
 	}
-	if format == catalog.FormatCartridge {
-		return cartridge.Read(file, size, archive.Standard())
+	if err := p.read(file, size); err != nil {
+		return err
 	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return catalog.Package{}, nil, fmt.Errorf("import: %w", err)
+	return fn(p)
+}
+
+func (p *unpacked) read(file *os.File, size int64) (err error) {
+	if p.format == catalog.FormatCartridge {
+		var files *archive.Files
+		p.pkg, p.notes, files, err = cartridge.Read(file, size, archive.Standard())
+		if err == nil {
+			p.each = files.Each
+		}
+		return err
 	}
-	return olx.Read(file, archive.Standard())
+	rewind := func() error {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return fmt.Errorf("import: %w", err)
+		}
+		return nil
+	}
+	if err := rewind(); err != nil {
+		return err
+	}
+	p.pkg, p.notes, err = olx.Read(file, archive.Standard())
+	p.each = func(names []string, fn func(string, io.Reader) error) error {
+		if err := rewind(); err != nil {
+			return err
+		}
+		return archive.EachTarGzip(file, names, fn)
+	}
+	return err
 }
 
 // formatOf looks at the first bytes, not at the name: a zip is a cartridge, a gzip
@@ -170,10 +212,21 @@ func (j *Jobs) exportCourse(ctx context.Context, run *jobs.Run, in catalog.Expor
 	if err != nil {
 		return nil, err
 	}
+	at, err := begin(ctx, run, func() (begun, error) {
+		return begun{}, j.Service.OrderExport(ctx, actor, run.ID, in)
+	})
+	if err != nil {
+		return nil, err
+	}
+	parts, err := j.Service.Settled(ctx, run.TenantID, run.ID)
+	if err != nil {
+		return nil, j.waiting(ctx, run, run.ID, at, err)
+	}
 	pkg, err := j.Service.Pack(ctx, actor, in.CourseID)
 	if err != nil {
 		return nil, err
 	}
+	pkg.Carry(parts)
 	name, kind, write := "course.imscc", "application/zip", cartridge.Write
 	if in.Format == catalog.FormatOLX {
 		name, kind, write = "course.tar.gz", "application/gzip", olx.Write
@@ -188,7 +241,7 @@ func (j *Jobs) exportCourse(ctx context.Context, run *jobs.Run, in catalog.Expor
 		items += len(m.Items)
 	}
 	out := catalog.TransferResult{CourseID: in.CourseID, Modules: len(pkg.Modules), Items: items}
-	if err := report(ctx, run, out, notes); err != nil {
+	if err := report(ctx, run, out, append(catalog.Report(parts), notes...)); err != nil {
 		return nil, err
 	}
 	file := service.JobFile{ObjectKey: key, Filename: fileName(pkg.Code) + filepath.Ext(name), MediaType: kind}
@@ -198,7 +251,7 @@ func (j *Jobs) exportCourse(ctx context.Context, run *jobs.Run, in catalog.Expor
 	return exported{JobFile: file, CourseID: in.CourseID}, nil
 }
 
-func (j *Jobs) write(ctx context.Context, key, kind string, pkg catalog.Package, write func(io.Writer, catalog.Package) ([]catalog.Note, error)) ([]catalog.Note, error) {
+func (j *Jobs) write(ctx context.Context, key, kind string, pkg catalog.Package, write func(io.Writer, catalog.Package, catalog.OpenObject) ([]catalog.Note, error)) ([]catalog.Note, error) {
 	// A writer whose context ends before it is closed leaves nothing behind.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -206,7 +259,13 @@ func (j *Jobs) write(ctx context.Context, key, kind string, pkg catalog.Package,
 	if err != nil {
 		return nil, err
 	}
-	notes, err := write(w, pkg)
+	notes, err := write(w, pkg, func(key string, fn func(io.Reader) error) error {
+		r, err := j.Objects.NewReader(ctx, key)
+		if err != nil {
+			return err
+		}
+		return errors.Join(fn(r), r.Close())
+	})
 	if err != nil {
 		cancel()
 		return nil, errors.Join(err, w.Close())
