@@ -140,8 +140,10 @@ type Card struct {
 // GroupMembersRequest asks for the members of groups, of at most 100 groups.
 type GroupMembersRequest struct {
 	GroupIDs []uuid.UUID `json:"group_ids"`
-	Cursor   string      `json:"cursor,omitempty"`
-	Limit    int         `json:"limit,omitempty"` // ≤ 1000
+	// ActorID limits it to groups that this person may see: 422 for others.
+	ActorID *uuid.UUID `json:"actor_id,omitempty"`
+	Cursor  string     `json:"cursor,omitempty"`
+	Limit   int        `json:"limit,omitempty"` // ≤ 1000
 }
 
 // GroupMembersReply is a page of memberships.

@@ -12,8 +12,8 @@ import (
 	"lms/apps/content/internal/qti"
 	"lms/apps/content/internal/quiz"
 	"lms/shared/apperr"
-	"lms/shared/authz"
 	"lms/shared/archive"
+	"lms/shared/authz"
 	"lms/shared/jobs"
 	"lms/shared/objects"
 )

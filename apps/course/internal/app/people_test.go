@@ -296,3 +296,20 @@ func TestOtherServicesReadCoursesWhole(t *testing.T) {
 }
 
 var _ catalog.Membership = (*neighbours)(nil)
+
+// An archived course is read-only: its announcements, too.
+func TestAnnouncementsOfAnArchivedCourseStay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c, _ := w.published(nil)
+	teacher := w.as(w.teacher)
+	var a httpapi.Announcement
+	r := teacher.POST(c.path("/announcements"), body{"title": "T", "body": "<p>b</p>"}).Expect(http.StatusCreated)
+	r.JSON(&a)
+	at := "/api/v1/announcements/" + a.ID.String()
+	teacher.POST(c.path("/archive"), nil).Expect(http.StatusOK)
+	teacher.With("If-Match", r.ETag()).PATCH(at, body{"title": "Late"}).Expect(http.StatusConflict).Code("course_archived")
+	teacher.With("If-Match", r.ETag()).DELETE(at).Expect(http.StatusConflict).Code("course_archived")
+	teacher.POST(c.path("/restore"), nil).Expect(http.StatusOK)
+	teacher.With("If-Match", r.ETag()).PATCH(at, body{"title": "Again"}).Expect(http.StatusOK)
+}

@@ -233,6 +233,9 @@ func (s *Service) changeAnnouncement(ctx context.Context, actor authz.Principal,
 		if err != nil {
 			return Announcement{}, err
 		}
+		if err := c.writable(); err != nil {
+			return Announcement{}, err
+		}
 		a, err := tx.LockAnnouncement(ctx, id)
 		if err != nil {
 			return Announcement{}, err

@@ -78,7 +78,10 @@ func (n *neighbours) Cards(_ context.Context, ids []uuid.UUID) (map[uuid.UUID]en
 	return out, nil
 }
 
-func (n *neighbours) GroupMembers(_ context.Context, groups []uuid.UUID) ([]uuid.UUID, error) {
+func (n *neighbours) GroupMembers(ctx context.Context, actor uuid.UUID, groups []uuid.UUID) ([]uuid.UUID, error) {
+	if err := n.SeesGroups(ctx, actor, groups); err != nil {
+		return nil, err
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var out []uuid.UUID
@@ -86,6 +89,18 @@ func (n *neighbours) GroupMembers(_ context.Context, groups []uuid.UUID) ([]uuid
 		out = append(out, n.groups[g]...)
 	}
 	return out, nil
+}
+
+// SeesGroups knows no groups but those of groups.
+func (n *neighbours) SeesGroups(_ context.Context, _ uuid.UUID, groups []uuid.UUID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, g := range groups {
+		if _, ok := n.groups[g]; !ok {
+			return apperr.Invalid(apperr.Field{Path: "group_ids", Code: "unknown", Message: "No such group."})
+		}
+	}
+	return nil
 }
 
 func (n *neighbours) Course(_ context.Context, id uuid.UUID) (*enrollment.CourseSnapshot, *enrollment.CurriculumSnapshot, error) {

@@ -163,6 +163,7 @@ func TestBulkEnroll(t *testing.T) {
 	bulk := path("courses", c.ID, "enrollments", "bulk")
 	w.as(w.student).POST(bulk, map[string]any{"user_ids": []uuid.UUID{a.UserID}}).Expect(403)
 	w.as(w.teacher).POST(bulk, map[string]any{}).Expect(422).Field("user_ids", "required")
+	w.as(w.teacher).POST(bulk, map[string]any{"group_ids": []uuid.UUID{group, uuid.New()}}).Expect(422).Field("group_ids", "unknown")
 	r := w.as(w.teacher).With("Idempotency-Key", "b").POST(bulk, map[string]any{"user_ids": []uuid.UUID{a.UserID, nobody, in.UserID}, "group_ids": []uuid.UUID{group}}).Expect(202)
 	var job work.Job
 	r.JSON(&job)

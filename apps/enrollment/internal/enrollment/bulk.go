@@ -53,6 +53,11 @@ func (s *Service) StartBulk(ctx context.Context, actor authz.Principal, in Bulk)
 	if err := f.Err(); err != nil {
 		return job, err
 	}
+	if len(in.GroupIDs) > 0 {
+		if err := s.People.SeesGroups(ctx, actor.UserID, in.GroupIDs); err != nil {
+			return job, err
+		}
+	}
 	err = s.Store.InTx(ctx, scopeOf(actor), func(ctx context.Context, tx Tx) error {
 		return tx.Once(ctx, &job, func() error {
 			c, role, err := tx.Course(ctx, in.CourseID, actor.UserID)
@@ -99,7 +104,7 @@ type Tally map[string]int
 func (s *Service) RunBulk(ctx context.Context, actor authz.Principal, in Bulk, from int64, report func(context.Context, Row, int) error) error {
 	ids := slices.Clone(in.UserIDs)
 	if len(in.GroupIDs) > 0 {
-		members, err := s.People.GroupMembers(ctx, in.GroupIDs)
+		members, err := s.People.GroupMembers(ctx, actor.UserID, in.GroupIDs)
 		if err != nil {
 			return err
 		}

@@ -183,8 +183,12 @@ func (s *Service) ProgressOf(ctx context.Context, actor authz.Principal, id uuid
 			return err
 		}
 		if listed.UserID != actor.UserID {
-			if err := s.may(ctx, actor, authz.ProgressRead, listed.Course, listed.StaffRole); err != nil {
-				return apperr.NotFound("enrollment").With(err)
+			err := s.may(ctx, actor, authz.ProgressRead, listed.Course, listed.StaffRole)
+			if apperr.IsKind(err, apperr.KindForbidden) {
+				err = apperr.NotFound("enrollment").With(err)
+			}
+			if err != nil {
+				return err
 			}
 		}
 		l, err = tx.Learner(ctx, listed.CourseID, listed.UserID)

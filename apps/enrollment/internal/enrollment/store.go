@@ -275,8 +275,11 @@ type Card struct {
 type Directory interface {
 	// Cards of people; who is not known or erased is not in the map.
 	Cards(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]Card, error)
-	// GroupMembers are all members of the groups.
-	GroupMembers(ctx context.Context, groups []uuid.UUID) ([]uuid.UUID, error)
+	// GroupMembers are all members of the groups; 422 for a group that actor may not
+	// see.
+	GroupMembers(ctx context.Context, actor uuid.UUID, groups []uuid.UUID) ([]uuid.UUID, error)
+	// SeesGroups is nil when actor may see the groups, 422 otherwise.
+	SeesGroups(ctx context.Context, actor uuid.UUID, groups []uuid.UUID) error
 }
 
 // Scope of a caller's rows.

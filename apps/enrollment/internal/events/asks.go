@@ -133,15 +133,11 @@ func (p *People) Forget(id uuid.UUID) {
 }
 
 // GroupMembers implements enrollment.Directory.
-func (p *People) GroupMembers(ctx context.Context, groups []uuid.UUID) ([]uuid.UUID, error) {
+func (p *People) GroupMembers(ctx context.Context, actor uuid.UUID, groups []uuid.UUID) ([]uuid.UUID, error) {
 	var out []uuid.UUID
 	cursor := ""
 	for {
-		var reply internalapi.GroupMembersReply
-		_, err := p.invoker.Invoke(ctx, dapr.Call{
-			App: "user", Method: http.MethodPost, Path: internalapi.PathGroupMembers, Timeout: askTimeout, Idempotent: true,
-			Body: internalapi.GroupMembersRequest{GroupIDs: groups, Cursor: cursor, Limit: maxMembers}, Out: &reply,
-		})
+		reply, err := p.groupMembers(ctx, internalapi.GroupMembersRequest{GroupIDs: groups, ActorID: &actor, Cursor: cursor, Limit: maxMembers})
 		if err != nil {
 			return nil, err
 		}
@@ -153,4 +149,17 @@ func (p *People) GroupMembers(ctx context.Context, groups []uuid.UUID) ([]uuid.U
 		}
 		cursor = reply.NextCursor
 	}
+}
+
+// SeesGroups implements enrollment.Directory.
+func (p *People) SeesGroups(ctx context.Context, actor uuid.UUID, groups []uuid.UUID) error {
+	_, err := p.groupMembers(ctx, internalapi.GroupMembersRequest{GroupIDs: groups, ActorID: &actor, Limit: 1})
+	return err
+}
+
+func (p *People) groupMembers(ctx context.Context, in internalapi.GroupMembersRequest) (reply internalapi.GroupMembersReply, err error) {
+	_, err = p.invoker.Invoke(ctx, dapr.Call{
+		App: "user", Method: http.MethodPost, Path: internalapi.PathGroupMembers, Timeout: askTimeout, Idempotent: true, Body: in, Out: &reply,
+	})
+	return reply, err //nolint:wrapcheck // already an apperr
 }

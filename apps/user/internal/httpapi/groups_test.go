@@ -43,6 +43,13 @@ func TestGroups(t *testing.T) {
 	var reply internalapi.GroupMembersReply
 	w.from("notification").POST(internalapi.PathGroupMembers, internalapi.GroupMembersRequest{GroupIDs: []uuid.UUID{g.It.ID}}).Expect(http.StatusOK).JSON(&reply)
 	require.Equal(t, []internalapi.GroupMember{{GroupID: g.It.ID, UserID: u}}, reply.Items)
+	// For somebody, only what that person may see.
+	asked := internalapi.GroupMembersRequest{GroupIDs: []uuid.UUID{g.It.ID}, ActorID: &w.root.UserID}
+	w.from("enrollment").POST(internalapi.PathGroupMembers, asked).Expect(http.StatusOK)
+	asked.ActorID = &v
+	w.from("enrollment").POST(internalapi.PathGroupMembers, asked).Expect(http.StatusUnprocessableEntity).Field("group_ids[0]", "unknown")
+	asked.ActorID, asked.GroupIDs = &w.root.UserID, []uuid.UUID{uuid.New()}
+	w.from("enrollment").POST(internalapi.PathGroupMembers, asked).Expect(http.StatusUnprocessableEntity).Field("group_ids[0]", "unknown")
 	admin.DELETE(path + "/members/" + u.String()).Expect(http.StatusNoContent)
 	tag := admin.GET(path).Expect(http.StatusOK).ETag()
 	admin.With("If-Match", tag).DELETE(path).Expect(http.StatusNoContent)

@@ -74,6 +74,11 @@ type groupMembersInput struct {
 
 func (a *API) groupMembers(ctx context.Context, in *groupMembersInput) (*web.Resource[internalapi.GroupMembersReply], error) {
 	b := in.Body
+	if b.ActorID != nil {
+		if err := a.Service.SeesGroups(ctx, *b.ActorID, b.GroupIDs); err != nil {
+			return nil, err
+		}
+	}
 	p, err := a.Service.MembersOf(ctx, b.GroupIDs, wanted(b.Limit, b.Cursor))
 	if err != nil {
 		return nil, err

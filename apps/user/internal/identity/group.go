@@ -451,15 +451,3 @@ func (s *Service) leaveGroups(ctx context.Context, tx Tx, u User) error {
 	}
 	return nil
 }
-
-// MembersOf answers other services: the members of groups, in pages.
-func (s *Service) MembersOf(ctx context.Context, groups []uuid.UUID, q page.Request) (p page.Page[GroupMember], err error) {
-	if len(groups) > 100 {
-		return p, apperr.Invalid(apperr.Field{Path: "group_ids", Code: "too_many", Message: "At most 100 groups."})
-	}
-	err = s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
-		p, err = tx.GroupMembers(ctx, groups, q, 1000)
-		return err
-	})
-	return p, err
-}

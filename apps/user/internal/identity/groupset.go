@@ -344,9 +344,10 @@ type move struct {
 }
 
 // planAssignment decides who goes where: each person without a group into a
-// smallest group that has room, in the given order; and with even, from the
-// largest groups to the smallest until none differ by more than one, as far as
-// limits allow. Who is not a learner any more is not counted and not moved.
+// smallest group that has room, in the given order; and with even, out of groups
+// with two or more above the smallest, until none differ by more than one, as far
+// as limits allow and learners are there to be moved. Who is not a learner any more
+// keeps the place and is not moved.
 func planAssignment(groups []GroupWithMembers, learners []uuid.UUID, even bool) (plan []move, left int) {
 	sizes := make([]int, len(groups))
 	placed := map[uuid.UUID]int{}

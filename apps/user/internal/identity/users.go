@@ -110,8 +110,9 @@ func (s *Service) Me(ctx context.Context, actor authz.Principal) (u User, grants
 	return u, grants, err
 }
 
-// visible reads a user for whom the actor holds perm at the home unit, or any
-// unit of membership.
+// visible reads a user for whom the actor holds perm at the home unit. At a unit of
+// membership the actor sees the person, and which roles the person holds; what
+// concerns the account as such is the home unit's: 403.
 func (s *Service) visible(ctx context.Context, tx Tx, p *authz.Policy, actor authz.Principal, id uuid.UUID, perm authz.Permission) (User, error) {
 	u, err := tx.User(ctx, id)
 	if err != nil {
@@ -125,8 +126,12 @@ func (s *Service) visible(ctx context.Context, tx Tx, p *authz.Policy, actor aut
 		return User{}, err
 	}
 	for _, unit := range units {
-		if p.Allows(actor, perm, unit) {
+		switch {
+		case !p.Allows(actor, authz.UserRead, unit):
+		case perm == authz.UserRead, perm == authz.RoleRead && p.Allows(actor, perm, unit):
 			return u, nil
+		default:
+			return User{}, apperr.Forbidden("You may see this person, but not do this.").Detail("permission", perm)
 		}
 	}
 	return User{}, apperr.NotFound("user")
