@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -298,6 +299,30 @@ func scored(points, possible contract.Hundredths, at time.Time) func(*internalap
 		r.Submission = &internalapi.SubmissionSection{SubmittedAt: &at}
 		r.Grade = &internalapi.GradeSection{Score: &points, Possible: &possible, GradedAt: &at}
 	}
+}
+
+// begin begins a transaction of all tenants that locks one row.
+func (w *world) begin(lock string, id uuid.UUID) pgx.Tx {
+	w.t.Helper()
+	tx, err := w.pool.Begin(w.t.Context())
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(w.t.Context())) })
+	_, err = tx.Exec(w.t.Context(), `select set_config('lms.tenant', '*', true)`)
+	require.NoError(w.t, err)
+	tag, err := tx.Exec(w.t.Context(), lock, id)
+	require.NoError(w.t, err)
+	require.EqualValues(w.t, 1, tag.RowsAffected())
+	return tx
+}
+
+// blocked waits until somebody waits for a lock.
+func (w *world) blocked() {
+	w.t.Helper()
+	require.Eventually(w.t, func() bool {
+		var n int
+		w.scan(&n, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`)
+		return n > 0
+	}, 20*time.Second, 10*time.Millisecond)
 }
 
 // work runs all queued jobs to their end.

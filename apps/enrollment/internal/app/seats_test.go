@@ -16,6 +16,7 @@ import (
 	"lms/shared/authz"
 	contract "lms/shared/contracts/events"
 	"lms/shared/contracts/internalapi"
+	"lms/shared/testkit"
 )
 
 // waitlist is the order of a waiting list as staff see it.
@@ -473,4 +474,41 @@ func TestJoinCodes(t *testing.T) {
 	w.as(w.student).DELETE(path("join-codes", open.ID)).Expect(404)
 	w.as(w.teacher).DELETE(path("join-codes", open.ID)).Expect(204)
 	join(w.learner(), open.Code, 409)
+}
+
+// Whoever looks at a course just before its seats are limited must not count them
+// without the lock: they would be refused a seat that others have, and get no place
+// in the row.
+func TestSeatsThatAreLimitedMeanwhileAreCountedUnderTheLock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.course()
+	late, first := w.learner(), w.learner()
+	again := w.enroll(late, c)
+	other := w.enroll(first, c)
+	for _, e := range []struct {
+		who authz.Principal
+		id  uuid.UUID
+	}{{late, again.ID}, {first, other.ID}} {
+		w.as(e.who).POST(path("enrollments", e.id, "withdraw"), nil).Expect(200)
+	}
+
+	// The learner's request has looked for seats, and waits for the learner's row.
+	row := w.begin(`select from enrollments where id = $1 for update`, again.ID)
+	answer := make(chan *testkit.Response, 1)
+	go func() { answer <- w.as(late).POST(enrollments(c), map[string]any{}) }()
+	w.blocked()
+
+	c.Capacity, c.WaitlistEnabled = new(1), true
+	w.tell(contract.TypeCourseUpdated, c.ID, c)
+	seat := w.begin(`select from courses where id = $1 for no key update`, c.ID)
+	require.NoError(t, row.Rollback(t.Context()))
+	w.blocked()
+	_, err := seat.Exec(t.Context(), `update enrollments set state = 'active' where id = $1`, other.ID)
+	require.NoError(t, err)
+	require.NoError(t, seat.Commit(t.Context()))
+
+	var got httpapi.Enrollment
+	(<-answer).Expect(200).JSON(&got)
+	require.Equal(t, "waitlisted", got.State)
 }

@@ -237,7 +237,7 @@ func (t tx) PruneCurricula(ctx context.Context, limit int) (int64, error) {
 }
 
 const (
-	lockLimitedSQL = `select id from courses where id = $1 and capacity is not null for no key update`
+	lockLimitedSQL = `select from courses where id = $1 and capacity is not null for no key update`
 
 	// What is taken (rule 32): stored states and live holds. A hold of somebody who
 	// has a seat already is that seat. Run after the lock, as a statement of its own:
@@ -281,17 +281,22 @@ func seatFields(s *enrollment.Seats) []any {
 
 // LockSeats implements enrollment.CourseTx.
 func (t tx) LockSeats(ctx context.Context, course uuid.UUID, now time.Time) (s enrollment.Seats, err error) {
-	var trip trip
-	found := false
-	trip.exec(lockLimitedSQL, course)
-	trip.one(&found, seatFields(&s), seatsSQL, course, now)
-	if err := trip.send(ctx, t); err != nil {
-		return s, err
+	for {
+		var trip trip
+		locked, found := false, false
+		trip.one(&locked, nil, lockLimitedSQL, course)
+		trip.one(&found, seatFields(&s), seatsSQL, course, now)
+		if err := trip.send(ctx, t); err != nil {
+			return s, err
+		}
+		if !found {
+			return s, apperr.NotFound("course")
+		}
+		if locked || !s.Limited {
+			return s, nil
+		}
+		// It became limited, or known, between the two: counted without the lock.
 	}
-	if !found {
-		return s, apperr.NotFound("course")
-	}
-	return s, nil
 }
 
 // DrawNumber implements enrollment.CourseTx.

@@ -42,14 +42,14 @@ from entitlements where course_id = $1 and user_id = $2 and state = 'granted' an
 // Standing implements enrollment.EnrollmentTx.
 func (t tx) Standing(ctx context.Context, course, user uuid.UUID, now time.Time) (st enrollment.Standing, err error) {
 	var (
-		first         trip
-		row           enrollment.Enrollment
-		enrolled, has bool
-		status        string
-		holds         []enrollment.Hold
-		entitlements  []enrollment.Entitlement
+		first                 trip
+		row                   enrollment.Enrollment
+		locked, enrolled, has bool
+		status                string
+		holds                 []enrollment.Hold
+		entitlements          []enrollment.Entitlement
 	)
-	first.exec(lockLimitedSQL, course)
+	first.one(&locked, nil, lockLimitedSQL, course)
 	first.one(&enrolled, enrollmentFields(&row), lockEnrollmentSQL, course, user)
 	first.one(&has, append([]any{&st.Missing, &st.StaffRole, &status}, courseFields(&st.Course)...), standingSQL, course, user)
 	if err := first.send(ctx, t); err != nil {
@@ -66,6 +66,9 @@ func (t tx) Standing(ctx context.Context, course, user uuid.UUID, now time.Time)
 	}
 	// Most courses have neither seats to count nor a price.
 	var second trip
+	if st.Course.Limited() && !locked { // it became so, or became known, after the first look
+		second.exec(lockLimitedSQL, course)
+	}
 	if st.Course.Limited() || st.Course.SeatsState != "open" {
 		second.one(&has, seatFields(&st.Seats), seatsSQL, course, now)
 		queued(&second, &holds, liveHoldSQL, course, user, now)
