@@ -64,7 +64,7 @@ func (s *school) probe(t testing.TB, pool *pgxpool.Pool, before func(handler str
 	svc := installation.Service{Name: probeApp, Database: true}
 	plan, err := installation.NewPlan(installation.Home{Dir: s.Home}, system.Root(t), []installation.Service{svc}, strings.TrimPrefix(s.URL, "http://"), "info")
 	require.NoError(t, err)
-	plan.BrokerPort = s.Running(t, "broker", "broker").Ports["kafka"]
+	s.join(t, plan)
 	p := &probe{school: s, pool: pool, ended: make(chan error, 1)}
 
 	env := config.Env{}

@@ -38,6 +38,13 @@ func victims(t testing.TB) [][2]string {
 	return append(out, [2]string{"broker", "broker"}, [2]string{"postgres", "database"})
 }
 
+// join gives a process that a test starts itself the profile of the installation
+// and what that stands on.
+func (s *school) join(t testing.TB, plan *installation.Plan) {
+	t.Helper()
+	plan.Components, plan.Variables = s.Profile(t)
+}
+
 // setting reads one environment variable that a process of the installation was
 // started with: the tokens between a service and its sidecar are made anew at
 // each start and stand nowhere else.

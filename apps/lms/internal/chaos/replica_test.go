@@ -30,7 +30,7 @@ func (s *school) replica(t testing.TB, name string) *replica {
 	svc := installation.Service{Name: name, Database: true}
 	plan, err := installation.NewPlan(home, system.Root(t), []installation.Service{svc}, strings.TrimPrefix(s.URL, "http://"), "info")
 	require.NoError(t, err)
-	plan.BrokerPort = s.Running(t, "broker", "broker").Ports["kafka"]
+	s.join(t, plan)
 	run := func(log, program string, env []string, args ...string) *exec.Cmd {
 		cmd := exec.Command(home.Program(program), args...)
 		cmd.Dir, cmd.Env = home.Run(), env

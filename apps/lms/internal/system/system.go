@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -28,7 +30,7 @@ const startLimit = 3 * time.Minute
 // Process is one line of `lms status --json`.
 type Process struct {
 	Service string         `json:"service"`
-	Kind    string         `json:"kind"` // service, sidecar, broker, database
+	Kind    string         `json:"kind"` // service, sidecar, broker, store, database
 	PID     int            `json:"pid"`
 	State   string         `json:"state"`
 	Ports   map[string]int `json:"ports"`
@@ -144,6 +146,48 @@ func (s *System) Process(t testing.TB, service, kind string) Process {
 	}
 	require.Fail(t, "no process "+service+" "+kind)
 	return Process{}
+}
+
+// Broker is the process that carries the topics, whatever the profile calls it.
+func (s *System) Broker(t testing.TB) Process {
+	t.Helper()
+	return s.ofKind(t, "broker")
+}
+
+// ofKind is the last of the processes of a kind: one that others stand before is
+// started after them.
+func (s *System) ofKind(t testing.TB, kind string) (found Process) {
+	t.Helper()
+	for _, p := range s.Status(t).Processes {
+		if p.Kind == kind {
+			found = p
+		}
+	}
+	require.NotZero(t, found.PID, "no process of the kind %s runs", kind)
+	return found
+}
+
+// Profile is the folder of components that the sidecars were started with, and
+// the variables that they were given for it.
+func (s *System) Profile(t testing.TB) (dir string, variables map[string]string) {
+	t.Helper()
+	sidecar := s.Running(t, "gateway", "sidecar")
+	args := processFile(t, sidecar.PID, "cmdline")
+	variables = map[string]string{}
+	for _, kv := range processFile(t, sidecar.PID, "environ") {
+		if name, value, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(name, "LMS_") {
+			variables[name] = value
+		}
+	}
+	return args[slices.Index(args, "--resources-path")+1], variables
+}
+
+// processFile reads what the kernel keeps of a process as a list.
+func processFile(t testing.TB, pid int, name string) []string {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+	require.NoError(t, err)
+	return strings.Split(string(raw), "\x00")
 }
 
 // Running finds one process, and waits for it where it is just being started
