@@ -81,7 +81,7 @@ func TestComponentSettingsExist(t *testing.T) {
 		for name, component := range components {
 			known, ok := ours[component.Spec.Type]
 			if !ok {
-				known = described(t, component.Spec.Type)
+				known = described(t, component.Spec.Type, component.Spec.Version)
 			}
 			for key := range settings(component) {
 				require.Contains(t, known, key, "%s/%s", profile, name)
@@ -210,7 +210,7 @@ func settings(component componentsapi.Component) map[string]string {
 
 // described returns the settings that a component's own description lists, and
 // those that daprd or a library reads for it.
-func described(t *testing.T, kind string) []string {
+func described(t *testing.T, kind, version string) []string {
 	t.Helper()
 	type named struct {
 		Name string `yaml:"name"`
@@ -222,7 +222,11 @@ func described(t *testing.T, kind string) []string {
 		} `yaml:"authenticationProfiles"`
 		Builtin []named `yaml:"builtinAuthenticationProfiles"`
 	}
-	raw, err := os.ReadFile(filepath.Join(contrib(t), strings.Replace(strings.Replace(kind, ".", "/", 1), ".", "/", 1), "metadata.yaml"))
+	folder := filepath.Join(contrib(t), strings.Replace(strings.Replace(kind, ".", "/", 1), ".", "/", 1))
+	if _, err := os.Stat(filepath.Join(folder, version)); err == nil {
+		folder = filepath.Join(folder, version) // of several versions, each in a folder of its own
+	}
+	raw, err := os.ReadFile(filepath.Join(folder, "metadata.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, yaml.Unmarshal(raw, &description))
 	keys := map[string][]string{

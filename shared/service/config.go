@@ -53,7 +53,7 @@ const prefix = "LMS"
 // services (a name that ends in "_" stands for all that begin with it).
 func addressed(service string) []string {
 	out := []string{
-		"LMS_HOME", "LMS_PROFILE", "LMS_POSTGRES_", "LMS_KAFKA_", "LMS_REDIS_", "LMS_SMTP_", "LMS_S3_", "LMS_OPENSEARCH_", "LMS_RABBITMQ_", "LMS_NATS_", "LMS_TEST_",
+		"LMS_HOME", "LMS_PROFILE", "LMS_POSTGRES_", "LMS_KAFKA_", "LMS_REDIS_", "LMS_SMTP_", "LMS_S3_", "LMS_OPENSEARCH_", "LMS_RABBITMQ_", "LMS_NATS_", "LMS_MQTT_", "LMS_TEST_",
 	}
 	for _, s := range []string{"user", "auth", "course", "enrollment", "content", "assignment", "notification", "payment", "search", "analytics", "gateway"} {
 		if s != service {

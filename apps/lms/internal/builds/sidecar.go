@@ -75,23 +75,23 @@ func buildSidecar(ctx context.Context, root, path string, say func(string)) erro
 	return forgetOld(filepath.Dir(dir), filepath.Base(dir))
 }
 
-// lockBuild waits until no other process builds the sidecar.
+// lockBuild waits until no other process builds there.
 func lockBuild(ctx context.Context, file string, say func(string)) (*os.File, error) {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("lock the sidecar's folder: %w", err)
+		return nil, fmt.Errorf("lock the folder of builds: %w", err)
 	}
 	for told := false; ; told = true {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
 			return f, nil
 		}
 		if !told {
-			say("waiting for another process that builds the sidecar")
+			say("waiting for another process that builds the same")
 		}
 		select {
 		case <-ctx.Done():
 			_ = f.Close() // nothing is held
-			return nil, fmt.Errorf("wait for the sidecar: %w", ctx.Err())
+			return nil, fmt.Errorf("wait for the build: %w", ctx.Err())
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

@@ -44,7 +44,10 @@ func (e *env) detach(ctx context.Context, f upFlags) error {
 		return errors.Join(fmt.Errorf("open the log: %w", err), log.Close())
 	}
 	defer func() { _ = log.Close() }() // the other process has its own handle
-	args := []string{"up", "--no-logs", "--home", home.Dir, "--root", root, "--listen", f.listen, "--log-level", f.logLevel, "--timeout", f.timeout.String(), "--demo", f.demo}
+	args := []string{"up", "--no-logs", "--home", home.Dir, "--root", root, "--listen", f.listen, "--log-level", f.logLevel, "--timeout", f.timeout.String(), "--demo", f.demo, "--profile", f.profile}
+	if f.external {
+		args = append(args, "--external")
+	}
 	if f.noBuild {
 		args = append(args, "--no-build")
 	}
@@ -96,13 +99,15 @@ func (e *env) relay(home installation.Home, from int64) int64 {
 	if err != nil {
 		return from
 	}
-	whole := raw[:strings.LastIndex(raw, "\n")+1]
-	for line := range strings.Lines(whole) {
-		if !strings.HasPrefix(line, "lms: ") { // the error is told once, at the end
-			e.say(line)
+	for line := range strings.Lines(raw) {
+		// The error is told once, at the end, by who reads on from here.
+		if strings.HasPrefix(line, "lms: ") || !strings.HasSuffix(line, "\n") {
+			break
 		}
+		e.say(line)
+		from += int64(len(line))
 	}
-	return from + int64(len(whole))
+	return from
 }
 
 func detachedFailed(home installation.Home, from int64) error {

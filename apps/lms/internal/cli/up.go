@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -16,6 +17,7 @@ import (
 
 	"lms/apps/lms/internal/demo"
 	"lms/apps/lms/internal/follow"
+	"lms/apps/lms/internal/infra"
 	"lms/apps/lms/internal/installation"
 	"lms/apps/lms/internal/launch"
 )
@@ -32,6 +34,8 @@ type upFlags struct {
 	demo       string
 	timeout    time.Duration
 	dropShare  float64
+	profile    string
+	external   bool
 }
 
 func newUp(e *env) *cobra.Command {
@@ -39,13 +43,13 @@ func newUp(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start everything and follow the logs; Ctrl-C stops it",
-		Long: `Starts PostgreSQL, the broker, and every service with its sidecar, waits until
-the gateway serves, prints its address on standard output, and follows the logs
+		Long: `Starts PostgreSQL, what the profile stands on, and every service with its sidecar,
+waits until the gateway serves, prints its address on standard output, and follows the logs
 on standard error. Ctrl-C or SIGTERM stops everything in order.
 
 A crashed process is started again. What a killed run left behind is stopped at
 the next start.`,
-		Example: "  lms up\n  lms up --listen 127.0.0.1:9000 --only user,course\n  lms up --detach",
+		Example: "  lms up\n  lms up --listen 127.0.0.1:9000 --only user,course\n  lms up --detach\n  lms up --profile kafka",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.detach {
@@ -56,6 +60,8 @@ the next start.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of the gateway; every other port is chosen")
+	fl.StringVar(&f.profile, "profile", cmp.Or(os.Getenv("LMS_PROFILE"), infra.Embedded), "infrastructure: a folder of components/ by its name, or any other by its path")
+	fl.BoolVar(&f.external, "external", false, "use products that run already, where the variables of components/README.md say")
 	fl.StringVar(&f.logLevel, "log-level", "info", "of the services: debug, info, warn, error")
 	fl.StringSliceVar(&f.only, "only", nil, "follow the logs of these services only, by commas")
 	fl.BoolVar(&f.detach, "detach", false, "return when everything serves, and leave it running")
@@ -97,11 +103,17 @@ func (e *env) up(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
+	profile := infra.Profile{Name: infra.Embedded}
+	if !f.noSidecars { // they read it
+		if profile, err = infra.FindProfile(root, f.profile); err != nil {
+			return err
+		}
+	}
 	defer e.secondSignal(ctx)()
 	logs := e.follower(home, names, f.noLogs)
 	err = launch.Run(ctx, launch.Options{
 		Home: home, Root: root, Listen: f.listen, LogLevel: f.logLevel, Build: !f.noBuild, Sidecars: !f.noSidecars,
-		Broker: self, BrokerDropShare: f.dropShare, ReadyTimeout: f.timeout, Say: e.say, Bootstrap: e.firstStart(home, f),
+		Profile: profile, External: f.external, Program: self, BrokerDropShare: f.dropShare, ReadyTimeout: f.timeout, Say: e.say, Bootstrap: e.firstStart(home, f),
 	}, func(r launch.Ready) {
 		// The one line of result; a reader that is gone does not stop the system.
 		_, _ = fmt.Fprintf(e.out, "LMS is ready at %s after %.1f s (%d processes; mail in %s)\n", r.Address, r.Took.Seconds(), len(r.Pieces), home.Mail())

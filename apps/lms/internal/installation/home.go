@@ -106,5 +106,8 @@ func (h Home) StateFile() string   { return filepath.Join(h.Run(), "state.json")
 func (h Home) LockFile() string    { return filepath.Join(h.Run(), "lock") }
 func (h Home) SecretsFile() string { return filepath.Join(h.Dir, "secrets.json") }
 
+// ProfileFile names the profile of the last start.
+func (h Home) ProfileFile() string { return filepath.Join(h.Dir, "profile") }
+
 // ClockFile says how far ahead the services' clock is; see lms clock.
 func (h Home) ClockFile() string { return filepath.Join(h.Dir, "clock") }

@@ -2,6 +2,7 @@ package installation
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,8 +21,15 @@ type Plan struct {
 	Listen   string // public address, host:port
 	LogLevel string
 
+	// Components is the profile's folder; Variables are what its files read, and
+	// Settings what all services are given because of it.
+	Components string
+	Variables  map[string]string
+	Settings   map[string]string
+
 	BrokerPort   int
 	DatabasePort int
+	Spare        []int // ports for what the profile starts
 	ports        map[string]ServicePorts
 	tokens       map[string]tokens
 }
@@ -53,17 +61,19 @@ func NewPlan(home Home, root string, services []Service, listen, logLevel string
 	if err != nil || public < 1 || public > 65535 {
 		return nil, fmt.Errorf("--listen %s: the port is a number from 1 to 65535", listen)
 	}
-	const each = 5
-	free, err := freeport.Pick(2 + each*len(services))
+	const each, spare = 5, 24
+	free, err := freeport.Pick(2 + spare + each*len(services))
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{
 		Home: home, Root: root, Services: services, Listen: listen, LogLevel: logLevel,
-		BrokerPort: free[0], DatabasePort: free[1],
-		ports: map[string]ServicePorts{}, tokens: map[string]tokens{},
+		Components: filepath.Join(root, "components", "embedded"),
+		BrokerPort: free[0], DatabasePort: free[1], Spare: free[2 : 2+spare],
+		Variables: map[string]string{"LMS_KAFKA_BROKERS": freeport.Address(free[0])},
+		ports:     map[string]ServicePorts{}, tokens: map[string]tokens{},
 	}
-	free = free[2:]
+	free = free[2+spare:]
 	for i, s := range services {
 		five := free[each*i : each*i+each]
 		ports := ServicePorts{App: five[0], DaprHTTP: five[1], DaprGRPC: five[2], DaprInternal: five[3]}
@@ -126,11 +136,10 @@ const serviceMemory = "160MiB"
 // one without a database.
 func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
 	ports, tok := p.ports[s.Name], p.tokens[s.Name]
-	env := append(append(p.localSettings(s), inherited(s.Name)...),
+	env := append(append(append(p.localSettings(s), pairs(p.Settings)...), inherited(s.Name)...),
 		"LMS_LISTEN="+p.AppAddress(s),
 		"LMS_LOG_LEVEL="+p.LogLevel,
 		"LMS_PUBLIC_URL="+p.PublicURL(),
-		"LMS_OBJECTS_URL=file://"+filepath.ToSlash(p.Home.Objects()),
 		"LMS_ENVIRONMENT=development",
 		"DAPR_HTTP_PORT="+strconv.Itoa(ports.DaprHTTP),
 		"DAPR_GRPC_PORT="+strconv.Itoa(ports.DaprGRPC),
@@ -161,26 +170,26 @@ func runtimeSettings() string {
 // localSettings differ on one machine from a service's own defaults; the
 // caller's environment overrides them.
 func (p *Plan) localSettings(s Service) []string {
+	local := []string{"LMS_OBJECTS_URL=file://" + filepath.ToSlash(p.Home.Objects())}
 	if s.Index {
-		return []string{"LMS_SEARCH_FOLDER=" + filepath.Join(p.Home.Data(), s.Name)}
+		local = append(local, "LMS_SEARCH_FOLDER="+filepath.Join(p.Home.Data(), s.Name))
 	}
 	if !s.Edge {
-		return nil
+		return local
 	}
 	behind := slices.DeleteFunc(Names(p.Services), func(name string) bool { return name == s.Name })
 	// Everybody on this machine shares one address: what would slow an attacker
 	// elsewhere would slow the developer's own load here.
-	return []string{"LMS_GATEWAY_SERVICES=" + strings.Join(behind, ","), "LMS_GATEWAY_ADDRESS_RATE=1000000", "LMS_GATEWAY_USER_RATE=1000000", "LMS_GATEWAY_SIGN_IN_RATE=100000"}
+	return append(local, "LMS_GATEWAY_SERVICES="+strings.Join(behind, ","), "LMS_GATEWAY_ADDRESS_RATE=1000000", "LMS_GATEWAY_USER_RATE=1000000", "LMS_GATEWAY_SIGN_IN_RATE=100000")
 }
 
 // SidecarEnv is the whole environment of a sidecar.
 func (p *Plan) SidecarEnv(s Service) []string {
 	tok := p.tokens[s.Name]
-	return append(inherited(""),
+	return append(append(inherited(""), pairs(p.Variables)...),
 		"DAPR_HOST_IP=127.0.0.1", // what it registers for others to call
 		"DAPR_API_TOKEN="+tok.sidecar,
 		"APP_API_TOKEN="+tok.app,
-		"LMS_KAFKA_BROKERS="+freeport.Address(p.BrokerPort),
 		"GODEBUG="+runtimeSettings(),
 	)
 }
@@ -197,7 +206,7 @@ func (p *Plan) SidecarArgs(s Service) []string {
 		"--dapr-internal-grpc-port", strconv.Itoa(ports.DaprInternal),
 		"--dapr-listen-addresses", "127.0.0.1", "--dapr-internal-grpc-listen-address", "127.0.0.1",
 		"--config", filepath.Join(p.Root, "dapr", "config.yaml"),
-		"--resources-path", filepath.Join(p.Root, "components", "embedded"),
+		"--resources-path", p.Components,
 		"--resources-path", p.Home.Resources(),
 		"--disable-init-endpoints", "config",
 		"--enable-metrics=false", "--max-body-size", "4Mi", "--read-buffer-size", "64Ki",
@@ -208,6 +217,14 @@ func (p *Plan) SidecarArgs(s Service) []string {
 		args = append(args, "--enable-profiling", "--profile-port", strconv.Itoa(ports.DaprProfile))
 	}
 	return args
+}
+
+// pairs are name=value in the order of the names.
+func pairs(values map[string]string) (env []string) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		env = append(env, name+"="+values[name])
+	}
+	return env
 }
 
 // inherited is what a child gets of this process's own environment: never the

@@ -55,29 +55,43 @@ func (h Home) EnsureSecrets() (Secrets, error) {
 			return nil, fmt.Errorf("%s is damaged (%w): restore it from a backup; without it what it sealed is lost", h.SecretsFile(), err)
 		}
 	}
-	added := false
+	added := map[string]string{}
 	for _, name := range secretNames() {
 		if s[name] == "" {
-			s[name] = randomHex()
-			added = true
+			added[name] = randomHex()
 		}
 	}
-	if !added {
-		return s, nil
+	return s, h.SetSecrets(s, added)
+}
+
+// SetSecrets adds values to secrets and saves them where that changes anything.
+func (h Home) SetSecrets(s Secrets, values map[string]string) error {
+	changed := false
+	for name, value := range values {
+		if before, ok := s[name]; !ok || before != value {
+			s[name] = value
+			changed = true
+		}
 	}
-	raw, err = json.MarshalIndent(s, "", "  ")
+	if !changed {
+		return nil
+	}
+	raw, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("encode the secrets: %w", err)
+		return fmt.Errorf("encode the secrets: %w", err)
 	}
 	tmp := h.SecretsFile() + ".new"
 	if err := os.WriteFile(tmp, append(raw, '\n'), 0o600); err != nil {
-		return nil, fmt.Errorf("save the secrets: %w", err)
+		return fmt.Errorf("save the secrets: %w", err)
 	}
 	if err := os.Rename(tmp, h.SecretsFile()); err != nil {
-		return nil, fmt.Errorf("save the secrets: %w", err)
+		return fmt.Errorf("save the secrets: %w", err)
 	}
-	return s, nil
+	return nil
 }
+
+// NewSecret is a value that nobody can guess.
+func NewSecret() string { return randomHex() }
 
 // randomHex is 32 random bytes; rand.Read of Go 1.24 and later never fails.
 func randomHex() string {

@@ -17,6 +17,7 @@ import (
 
 	"lms/apps/lms/internal/builds"
 	"lms/apps/lms/internal/follow"
+	"lms/apps/lms/internal/infra"
 	"lms/apps/lms/internal/installation"
 	"lms/apps/lms/internal/supervisor"
 	"lms/shared/childproc"
@@ -33,9 +34,12 @@ type Options struct {
 	LogLevel string
 	Build    bool // the services, before they start
 	Sidecars bool
-	// Broker is the program that runs as the broker; it gets the arguments
-	// broker --data-dir D --port P.
-	Broker string
+	// Profile is the folder of components that the sidecars load.
+	Profile infra.Profile
+	// External: what the profile needs runs already, where the environment says.
+	External bool
+	// Program is this command; it carries the embedded broker and the mail server.
+	Program string
 	// BrokerDropShare of what the broker acknowledges is lost: for fault tests.
 	BrokerDropShare float64
 	// ReadyTimeout bounds the time to readiness; building is not counted.
@@ -59,6 +63,11 @@ type launch struct {
 	plan *installation.Plan
 	sup  *supervisor.Supervisor
 	db   *database
+	// components of the profile that are started here, and the installation's
+	// secrets, which their passwords are among.
+	components []infra.Component
+	sites      []infra.Site
+	secrets    installation.Secrets
 
 	mu     sync.Mutex
 	record supervisor.Record
@@ -123,7 +132,8 @@ func prepare(o Options) (*launch, error) {
 	if !freeport.Free(o.Listen) {
 		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another address, such as --listen 127.0.0.1:8081", o.Listen)
 	}
-	if _, err := o.Home.EnsureSecrets(); err != nil {
+	secrets, err := o.Home.EnsureSecrets()
+	if err != nil {
 		return nil, err
 	}
 	me, err := childproc.Identify(os.Getpid())
@@ -135,6 +145,10 @@ func prepare(o Options) (*launch, error) {
 	l.db = &database{options: localpg.Options{
 		DataDir: o.Home.Postgres(), LogFile: o.Home.Log(installation.Database), Port: plan.DatabasePort, Durable: true, Progress: o.Say,
 	}}
+	l.secrets = secrets
+	if err := l.useProfile(); err != nil {
+		return nil, err
+	}
 	return l, l.clearRun()
 }
 
@@ -190,8 +204,8 @@ func (l *launch) up(ctx context.Context) error {
 		close(built)
 		return nil
 	})
-	g.Go(func() error { return l.startBrokerAndSidecars(gctx) })
 	migrated := make(chan struct{})
+	g.Go(func() error { return l.startSidecars(gctx, migrated) })
 	g.Go(func() error {
 		if err := l.startDatabase(gctx); err != nil {
 			return err
@@ -316,7 +330,10 @@ func (l *launch) down(ctx context.Context) error {
 	}
 	var errs []error
 	for _, step := range [][]string{
-		{installation.Gateway}, others, l.sup.OfKind(supervisor.KindSidecar), {installation.Broker}, {installation.Database},
+		{installation.Gateway},
+		others, l.sup.OfKind(supervisor.KindSidecar),
+		l.sup.OfKind(supervisor.KindBroker), l.sup.OfKind(supervisor.KindStore),
+		{installation.Database},
 	} {
 		errs = append(errs, l.sup.Stop(ctx, step...))
 	}

@@ -32,7 +32,8 @@ const (
 	brokerGrace  = 10 * time.Second
 )
 
-func (l *launch) startBrokerAndSidecars(ctx context.Context) error {
+// startSidecars starts what the profile stands on, and then the sidecars.
+func (l *launch) startSidecars(ctx context.Context, migrated <-chan struct{}) error {
 	g, gctx := errgroup.WithContext(ctx)
 	sidecar := l.Home.Program(builds.SidecarProgram)
 	if l.Sidecars {
@@ -41,7 +42,7 @@ func (l *launch) startBrokerAndSidecars(ctx context.Context) error {
 			return err
 		})
 	}
-	g.Go(func() error { return l.startBroker(gctx) })
+	g.Go(func() error { return l.startProfile(gctx, migrated) })
 	if err := g.Wait(); err != nil || !l.Sidecars {
 		return err
 	}
@@ -63,7 +64,7 @@ func (l *launch) startBroker(ctx context.Context) error {
 		Name: installation.Broker, Service: installation.Broker, Kind: supervisor.KindBroker,
 		Ports: map[string]int{"kafka": l.plan.BrokerPort}, LogFile: l.Home.Log(installation.Broker),
 		Start: supervisor.Program{
-			Path:    l.Broker,
+			Path:    l.Program,
 			Args:    args,
 			Env:     []string{"PATH=" + os.Getenv("PATH"), "GOMEMLIMIT=256MiB", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")},
 			Dir:     l.Home.Run(),
@@ -138,6 +139,7 @@ func (l *launch) startDatabase(ctx context.Context) error {
 			return err
 		})
 	}
+	g.Go(func() error { return l.makeStateDatabase(gctx) })
 	return g.Wait()
 }
 

@@ -22,7 +22,8 @@ type Kind string
 const (
 	KindService  Kind = "service"
 	KindSidecar  Kind = "sidecar"
-	KindBroker   Kind = "broker"
+	KindBroker   Kind = "broker" // carries topics
+	KindStore    Kind = "store"  // what else a profile stands on
 	KindDatabase Kind = "database"
 )
 

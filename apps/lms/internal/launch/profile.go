@@ -1,0 +1,147 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"lms/apps/lms/internal/infra"
+	"lms/apps/lms/internal/installation"
+	"lms/shared/freeport"
+	"lms/shared/localpg"
+)
+
+// stateDatabase is the database of a profile that keeps state in PostgreSQL, and
+// the name of the secret with its owner's password.
+const (
+	stateDatabase = "state"
+	stateSecret   = "postgres-state-password"
+)
+
+// useProfile decides what the profile needs: which products are started, on
+// which ports, with which passwords.
+func (l *launch) useProfile() error {
+	p := l.Profile
+	l.plan.Components = p.Dir
+	before, err := p.Remember(l.Home.ProfileFile())
+	if err != nil {
+		return err
+	}
+	if before != "" && before != p.Name {
+		l.Say(fmt.Sprintf("profile %s after %s: databases, files and accounts stay; what consumers had not taken from %s is fetched from the outboxes; everybody signs in anew, and in-app messages stay behind in %s", p.Name, before, before, before))
+	}
+	if l.External {
+		return l.useExternal()
+	}
+	if l.components, err = p.Components(); err != nil {
+		return err
+	}
+	if err := l.addSecrets(); err != nil {
+		return err
+	}
+	if p.Name != infra.Embedded {
+		l.plan.Variables = map[string]string{}
+	}
+	spare := l.plan.Spare
+	for _, c := range l.components {
+		if len(spare) < c.Ports {
+			return fmt.Errorf("profile %s needs more ports than were set aside", p.Name)
+		}
+		for name, value := range c.Values(l.site(c, spare[:c.Ports])) {
+			l.plan.Variables[name] = value
+		}
+		l.sites = append(l.sites, l.site(c, spare[:c.Ports]))
+		spare = spare[c.Ports:]
+	}
+	if p.HasStateDatabase() {
+		host, port, err := net.SplitHostPort(freeport.Address(l.plan.DatabasePort))
+		if err != nil {
+			return fmt.Errorf("address of the database: %w", err)
+		}
+		for name, value := range map[string]string{
+			"HOST": host, "PORT": port, "DATABASE": localpg.DatabaseName(stateDatabase), "USER": localpg.OwnerRole(stateDatabase),
+		} {
+			l.plan.Variables[infra.StateDatabasePrefix+name] = value
+		}
+	}
+	return nil
+}
+
+func (l *launch) site(c infra.Component, ports []int) infra.Site {
+	return infra.Site{Name: c.Name, Home: l.Home, Root: l.Root, Program: l.Program, Ports: ports, Secrets: l.secrets, Say: l.Say}
+}
+
+// useExternal takes addresses from the environment and passwords from the
+// secrets file.
+func (l *launch) useExternal() (err error) {
+	if l.plan.Variables, err = l.Profile.External(); err != nil {
+		return err
+	}
+	var missing []string
+	for _, name := range l.Profile.Secrets {
+		if _, ok := l.secrets[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("--external: write the passwords %s into %s", strings.Join(missing, ", "), l.Home.SecretsFile())
+	}
+	return nil
+}
+
+// addSecrets makes the passwords of products that are started here. The mail
+// server asks for none.
+func (l *launch) addSecrets() error {
+	fresh := map[string]string{}
+	for _, name := range l.Profile.Secrets {
+		if _, ok := l.secrets[name]; ok {
+			continue
+		}
+		fresh[name] = installation.NewSecret()
+		if name == "smtp-password" {
+			fresh[name] = ""
+		}
+	}
+	return l.Home.SetSecrets(l.secrets, fresh)
+}
+
+// startProfile starts what the profile stands on, side by side.
+func (l *launch) startProfile(ctx context.Context, migrated <-chan struct{}) error {
+	g, gctx := errgroup.WithContext(ctx)
+	if l.Profile.Name == infra.Embedded && !l.External {
+		g.Go(func() error { return l.startBroker(gctx) })
+	}
+	for i, c := range l.components {
+		g.Go(func() error { return c.Start(gctx, l.sup, l.sites[i]) })
+	}
+	if l.Profile.HasStateDatabase() {
+		g.Go(func() error { return await(gctx, migrated) })
+	}
+	return g.Wait()
+}
+
+// makeStateDatabase makes the database of the state store, and gives the
+// sidecars its password. The component makes its own tables.
+func (l *launch) makeStateDatabase(ctx context.Context) error {
+	if l.External || !l.Profile.HasStateDatabase() {
+		return nil
+	}
+	server := l.db.server()
+	if err := server.EnsureDatabase(ctx, stateDatabase); err != nil {
+		return err
+	}
+	dsn, err := url.Parse(server.OwnerDSN(stateDatabase))
+	if err != nil {
+		return fmt.Errorf("address of the state database: %w", err)
+	}
+	password, _ := dsn.User.Password()
+	if !slices.Contains(l.Profile.Secrets, stateSecret) {
+		return fmt.Errorf("profile %s reads %s… and not the secret %s", l.Profile.Name, infra.StateDatabasePrefix, stateSecret)
+	}
+	return l.Home.SetSecrets(l.secrets, map[string]string{stateSecret: password})
+}
