@@ -59,7 +59,7 @@ type BuildingBlock struct {
 func BuildingBlocks() []BuildingBlock {
 	all := append(Services(), "gateway")
 	return []BuildingBlock{
-		{Name: "state", Kind: "state", Apps: []string{"notification"}, Durable: true},
+		{Name: "state", Kind: "state", Apps: []string{"notification", "search"}, Durable: true},
 		{Name: "cache", Kind: "state", Apps: all},
 		{Name: "email", Kind: "bindings", Apps: []string{"user", "notification"}},
 		{Name: "secrets", Kind: "secretstores", Apps: all},
