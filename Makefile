@@ -65,4 +65,4 @@ chaos: build sidecar ## Kill what can be killed under load and count what is los
 .PHONY: bench
 bench: build sidecar ## Measure the whole running system and print the figures (minutes)
 	go test -count=1 -v -timeout 60m -tags bench ./apps/lms/internal/bench/...
-	go test -count=1 -v -tags bench -run Figures ./apps/notification/internal/app
+	go test -count=1 -v -tags bench -run Figures ./apps/notification/internal/app ./apps/search/internal/bleveindex ./apps/search/internal/opensearch

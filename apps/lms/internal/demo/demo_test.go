@@ -1,12 +1,17 @@
 package demo_test
 
 import (
+	"encoding/json"
+	"flag"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/lms/internal/demo"
 )
+
+var update = flag.Bool("update", false, "write the catalogue by which the search is judged") //nolint:gochecknoglobals // a flag
 
 func TestTheSameSeedGivesTheSameOrganisation(t *testing.T) {
 	t.Parallel()
@@ -50,4 +55,34 @@ func TestAnUnknownSizeIsRefused(t *testing.T) {
 	t.Parallel()
 	_, err := demo.SizeOf("huge")
 	require.ErrorContains(t, err, "huge")
+}
+
+// The catalogue by which the search is judged (apps/search/internal/enginetest) is the
+// one of a large demo organisation.
+func TestTheSearchIsJudgedByThisCatalogue(t *testing.T) {
+	t.Parallel()
+	type course struct {
+		Code        string   `json:"code"`
+		Title       string   `json:"title"`
+		Description string   `json:"description"`
+		Language    string   `json:"language"`
+		Level       string   `json:"level"`
+		Category    string   `json:"category"`
+		Tags        []string `json:"tags"`
+	}
+	size, err := demo.SizeOf("large")
+	require.NoError(t, err)
+	var courses []course
+	for _, c := range demo.Make(size, 1).Courses {
+		courses = append(courses, course{c.Code, c.Title, c.Description, c.Language, c.Level, c.Category, c.Tags})
+	}
+	want, err := json.MarshalIndent(courses, "", " ")
+	require.NoError(t, err)
+	const file = "../../../search/internal/enginetest/relevance/catalogue.json"
+	if *update {
+		require.NoError(t, os.WriteFile(file, append(want, '\n'), 0o644)) // a document
+	}
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want)+"\n", string(got), "go test ./apps/lms/internal/demo -update")
 }

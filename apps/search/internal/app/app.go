@@ -3,7 +3,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"lms/apps/search/internal/events"
 	"lms/apps/search/internal/httpapi"
 	"lms/apps/search/internal/language"
+	"lms/apps/search/internal/opensearch"
 	"lms/apps/search/internal/search"
 	"lms/shared/apperr"
 	"lms/shared/dapr"
@@ -22,12 +22,13 @@ import (
 )
 
 const (
-	component    = "state"
-	flushEvery   = time.Second
-	repairEvery  = 3 * time.Second
-	refreshEvery = 2 * time.Second
-	workEvery    = time.Second
-	tellEvery    = 5 * time.Second
+	component      = "state"
+	passwordSecret = "search-opensearch-password" // the name of a secret
+	flushEvery     = time.Second
+	repairEvery    = 3 * time.Second
+	refreshEvery   = 2 * time.Second
+	workEvery      = time.Second
+	tellEvery      = 5 * time.Second
 )
 
 // Build wires the service.
@@ -39,7 +40,7 @@ func Build(_ context.Context, k *service.Kit) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	engine, settle, err := openEngine(cfg)
+	engine, settle, err := openEngine(k, cfg)
 	if err != nil {
 		return err
 	}
@@ -57,12 +58,21 @@ func Build(_ context.Context, k *service.Kit) error {
 
 // openEngine opens the engine, and says how long replicas take to see that a new index
 // is being made.
-func openEngine(cfg Config) (search.Engine, time.Duration, error) {
+func openEngine(k *service.Kit, cfg Config) (search.Engine, time.Duration, error) {
 	if cfg.Engine == engineBleve {
 		e, err := bleveindex.Open(cfg.Folder)
 		return e, 0, err
 	}
-	return nil, 0, errors.New("not yet")
+	e, err := opensearch.New(opensearch.Options{
+		Addresses: cfg.OpenSearchURLs, User: cfg.OpenSearchUser, Prefix: cfg.OpenSearchPrefix,
+		Password: func(ctx context.Context) (string, error) {
+			if cfg.OpenSearchPassword != "" {
+				return cfg.OpenSearchPassword, nil
+			}
+			return k.Dapr.Secret(ctx, passwordSecret)
+		},
+	})
+	return e, opensearch.Settle, err
 }
 
 // owners are the services that own what is indexed.

@@ -12,10 +12,17 @@ import (
 
 func TestBleveDoesWhatAnEngineDoes(t *testing.T) {
 	t.Parallel()
-	enginetest.Run(t, func(t *testing.T) search.Engine {
-		e, err := bleveindex.Open(t.TempDir())
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, e.Close()) })
-		return e
-	})
+	enginetest.Run(t, open)
+}
+
+func TestBleveFindsWhatPeopleMean(t *testing.T) {
+	t.Parallel()
+	enginetest.Relevance(t, open, enginetest.Floor)
+}
+
+func open(t *testing.T) search.Engine {
+	e, err := bleveindex.Open(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	return e
 }

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	osclient "github.com/opensearch-project/opensearch-go/v4"
@@ -30,7 +31,10 @@ const lookEvery = time.Second
 // Engine is the indexes of a prefix.
 type Engine struct {
 	client     *osclient.Client
-	live, next string // aliases
+	user       string
+	password   func(ctx context.Context) (string, error)
+	secret     atomic.Pointer[string] // the password, once it was read
+	live, next string                 // aliases
 
 	mu       sync.Mutex
 	made     bool
@@ -46,7 +50,7 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{client: client, live: o.Prefix, next: o.Prefix + "-next"}, nil
+	return &Engine{client: client, user: o.User, password: o.Password, live: o.Prefix, next: o.Prefix + "-next"}, nil
 }
 
 func (e *Engine) definition(alias string) object {

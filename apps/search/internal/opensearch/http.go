@@ -56,6 +56,13 @@ func (e *Engine) do(ctx context.Context, method, path string, in []byte, out any
 	if len(in) > 0 {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if e.user != "" {
+		password, err := e.signIn(ctx)
+		if err != nil {
+			return away(err)
+		}
+		req.SetBasicAuth(e.user, password)
+	}
 	res, err := e.client.Perform(req)
 	if err != nil {
 		return away(err)
@@ -63,6 +70,9 @@ func (e *Engine) do(ctx context.Context, method, path string, in []byte, out any
 	raw, err := io.ReadAll(res.Body)
 	if err = errors.Join(err, res.Body.Close()); err != nil {
 		return away(err)
+	}
+	if res.StatusCode == http.StatusUnauthorized {
+		e.secret.Store(nil)
 	}
 	if res.StatusCode >= http.StatusBadRequest {
 		return refusalOf(res.StatusCode, raw)
@@ -74,6 +84,19 @@ func (e *Engine) do(ctx context.Context, method, path string, in []byte, out any
 		return apperr.Internal(fmt.Errorf("answer of the cluster: %w", err))
 	}
 	return nil
+}
+
+// signIn is the password.
+func (e *Engine) signIn(ctx context.Context) (string, error) {
+	if known := e.secret.Load(); known != nil {
+		return *known, nil
+	}
+	password, err := e.password(ctx)
+	if err != nil {
+		return "", fmt.Errorf("password of the cluster: %w", err)
+	}
+	e.secret.Store(&password)
+	return password, nil
 }
 
 func refusalOf(status int, raw []byte) error {
@@ -110,15 +133,15 @@ func (e *Engine) ask(ctx context.Context, method, path string, in, out any) erro
 // Options of New.
 type Options struct {
 	Addresses []string
-	User      string
-	Password  string
-	Prefix    string // of the names of indexes
-	Transport http.RoundTripper
+	User      string // "" where nobody has to sign in
+	// Password is read when it is first needed, and again after a refusal.
+	Password func(ctx context.Context) (string, error)
+	Prefix   string // of the names of indexes
 }
 
 func newClient(o Options) (*osclient.Client, error) {
 	c, err := osclient.NewClient(osclient.Config{
-		Addresses: o.Addresses, Username: o.User, Password: o.Password, Transport: o.Transport,
+		Addresses: o.Addresses,
 		// Only reads and idempotent writes are sent; those that fail are repeated by
 		// whoever asked.
 		MaxRetries: 1, RetryOnStatus: []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout},

@@ -66,6 +66,9 @@ func (m *marker) ask(p asked, s strictness) {
 			m.fuzzy = append(m.fuzzy, w)
 		}
 	}
+	if edits, _ := tolerance(word); edits > 0 {
+		m.begins = append(m.begins, word)
+	}
 }
 
 func (m *marker) take(tokens []language.Token) {

@@ -122,8 +122,8 @@ type strictness int
 
 const (
 	exact   strictness = iota // every word, in any inflection
-	similar                   // every word, with some letters wrong
-	partial                   // half of the words, with some letters wrong
+	similar                   // every word, with some letters wrong or without its end
+	partial                   // half of the words, in the same way
 	strictnesses
 )
 
@@ -270,7 +270,7 @@ func (p asked) at(at place, s strictness, share float64) []Query {
 		return out
 	}
 	if edits, prefix := tolerance(word); edits > 0 {
-		out = append(out, Fuzzy{at.words, word, edits, prefix, at.worth * misspelt * share})
+		out = append(out, Fuzzy{at.words, word, edits, prefix, at.worth * misspelt * share}, Prefix{at.words, word, at.worth * misspelt * share})
 	}
 	if len(p.stems) > 0 {
 		for _, stem := range p.stems[0] {
