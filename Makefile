@@ -45,18 +45,30 @@ test: build sidecar s3 ## All tests, also against the whole running system; TEST
 	cd dapr/sidecar && go test ./...
 
 .PHONY: generate
-generate: ## Write the documents that follow from the code: contracts, tables in READMEs
+generate: ## Write what follows from the code: contracts, tables in READMEs, deployment files
 	go run ./shared/contracts/generate
 	go test -count=1 $(DOCUMENTED) -run 'README|OpenAPIDocument' -update
+	go test -count=1 ./apps/lms/internal/manifest ./apps/lms/internal/profile -run 'Tables|Catalogue' -update
 
 .PHONY: fmt
 fmt: ## Format all Go code
 	@mkdir -p $(TOOLS) && cd deploy/tools && go build -o $(TOOLS)/ mvdan.cc/gofumpt
-	@$(TOOLS)/gofumpt -w apps migrations shared dapr
+	@$(TOOLS)/gofumpt -w apps migrations shared dapr deploy/verify
 
 .PHONY: check
-check: ## Formatting, vet, linters, known vulnerabilities
+check: ## Formatting, vet, linters, deployment files, known vulnerabilities
 	@deploy/tools/check
+
+# Images, where there is an engine.
+REGISTRY := $(or $(LMS_REGISTRY),lms)
+VERSION := $(or $(LMS_VERSION),dev)
+BUILDX := docker buildx build --sbom=true --provenance=true --load
+
+.PHONY: images
+images: ## Build the images lms and sidecar (needs a container engine with buildx)
+	@docker buildx version >/dev/null 2>&1 || { echo "there is no container engine with buildx here; make check reads deploy/images instead"; exit 1; }
+	$(BUILDX) -f deploy/images/lms.Dockerfile -t $(REGISTRY)/lms:$(VERSION) .
+	$(BUILDX) -f deploy/images/sidecar.Dockerfile -t $(REGISTRY)/sidecar:$(VERSION) .
 
 .PHONY: chaos
 chaos: build sidecar ## Kill what can be killed under load and count what is lost (minutes)

@@ -129,55 +129,6 @@ func TestResiliencyHasNoUnknownKeyAndNamesWhatExists(t *testing.T) {
 	}
 }
 
-// The keys of the Dapr CLI 1.18: it ignores all others without a word.
-var (
-	sharedKeys = []string{
-		"configFilePath", "appProtocol", "apiListenAddresses", "enableProfiling", "logLevel", "appMaxConcurrency",
-		"placementHostAddress", "resourcesPath", "resourcesPaths", "appSSL", "maxBodySize", "readBufferSize",
-		"enableAppHealthCheck", "appHealthCheckPath", "appHealthProbeInterval", "appHealthProbeTimeout", "appHealthThreshold",
-		"enableApiLogging", "runtimePath", "env", "daprdLogDestination", "appLogDestination", "schedulerHostAddress",
-	}
-	appKeys = append([]string{
-		"appDirPath", "appID", "appChannelAddress", "appPort", "daprHTTPPort", "daprGRPCPort", "profilePort", "command",
-		"metricsPort", "unixDomainSocket", "daprInternalGRPCPort",
-	}, sharedKeys...)
-)
-
-func TestMultiAppRunIsWhatTheCLIReads(t *testing.T) {
-	t.Parallel()
-	raw, err := os.ReadFile(repository(t, "dapr", "dapr.yaml"))
-	require.NoError(t, err)
-	var file struct {
-		Version int              `yaml:"version"`
-		Common  map[string]any   `yaml:"common"`
-		Apps    []map[string]any `yaml:"apps"`
-	}
-	strict := yaml.NewDecoder(strings.NewReader(string(raw)))
-	strict.KnownFields(true)
-	require.NoError(t, strict.Decode(&file))
-	require.Equal(t, 1, file.Version)
-	require.Subset(t, sharedKeys, slices.Collect(maps.Keys(file.Common)))
-	require.Equal(t, " ", file.Common["placementHostAddress"])
-	require.Equal(t, " ", file.Common["schedulerHostAddress"])
-	require.Equal(t, "127.0.0.1", file.Common["apiListenAddresses"])
-	for _, path := range append(file.Common["resourcesPaths"].([]any), file.Common["configFilePath"]) {
-		_, err := os.Stat(filepath.Join(repository(t, "dapr"), path.(string)))
-		require.NoError(t, err)
-	}
-
-	ports := map[any]string{}
-	for _, app := range file.Apps {
-		require.Subset(t, appKeys, slices.Collect(maps.Keys(app)))
-		require.Contains(t, services, app["appID"])
-		require.Equal(t, []any{"../bin/" + app["appID"].(string)}, app["command"])
-		for _, key := range []string{"appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort", "metricsPort"} {
-			require.IsType(t, 0, app[key], key)
-			require.NotContains(t, ports, app[key])
-			ports[app[key]] = key
-		}
-	}
-}
-
 // profiles reads every component, strictly.
 func profiles(t *testing.T) map[string]map[string]componentsapi.Component {
 	t.Helper()

@@ -50,7 +50,7 @@ func newOutbox(e *env) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for a program")
-	cmd.AddCommand(newUnpark(e))
+	cmd.AddCommand(newUnpark(e), newDrain(e))
 	return cmd
 }
 

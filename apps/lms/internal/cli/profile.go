@@ -78,6 +78,21 @@ func (e *env) checkProfile(ctx context.Context, dir string, live bool, lookup fu
 	return profile.Check(ctx, profile.Options{Dir: dir, Env: lookup, Secrets: e.knownSecrets(), Live: live})
 }
 
+// admitProfile refuses to start on components that could not keep what the system
+// promises. Each reason is a line of its own, with what to change.
+func (e *env) admitProfile(ctx context.Context, dir string, live bool) error {
+	report, err := e.checkProfile(ctx, dir, live, os.LookupEnv)
+	if err != nil || !report.Refused() {
+		return err
+	}
+	for _, f := range alike(report.Findings) {
+		if f.Level == profile.Refused {
+			e.say(fmt.Sprintf("%s: %s → %s", strings.TrimSpace(f.Component+" "+f.Setting), f.Found, f.Remedy))
+		}
+	}
+	return fmt.Errorf("the components in %s are refused: lms profile check %s says all of it", report.Dir, report.Dir)
+}
+
 // knownSecrets are those of the installation, nil if it has none yet.
 func (e *env) knownSecrets() map[string]string {
 	home, err := e.home()

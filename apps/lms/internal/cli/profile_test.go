@@ -34,6 +34,12 @@ func TestProfileCheckTellsPeopleAndPrograms(t *testing.T) {
 	require.Contains(t, out, "REFUSED")
 	require.Contains(t, out, "there is no component of this name")
 
+	var told bytes.Buffer
+	e := &env{out: &told, err: &told}
+	require.NoError(t, e.admitProfile(t.Context(), "../../../../components/embedded", false))
+	require.ErrorContains(t, e.admitProfile(t.Context(), t.TempDir(), false), "are refused: lms profile check")
+	require.Contains(t, told.String(), "cache: there is no component of this name")
+
 	code, _, errOut := run("--offline", "nowhere")
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errOut, "is no folder of components")

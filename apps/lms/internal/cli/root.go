@@ -44,7 +44,7 @@ type env struct {
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
 		newUp(e), newDown(e), newStatus(e), newLogs(e), newRestart(e), newDoctor(e), newMigrate(e), newProfile(e), newSeed(e),
-		newEvents(e), newOutbox(e), newReplay(e), newDeadLetters(e), newRecompute(e), newKeys(e), newClock(e), newToken(e), newSidecar(e), newVersion(e), newBroker(e), newMailServer(e),
+		newEvents(e), newOutbox(e), newReplay(e), newDeadLetters(e), newRecompute(e), newKeys(e), newClock(e), newToken(e), newSidecar(e), newVersion(e), newProbe(e), newBroker(e), newMailServer(e),
 	}
 }
 

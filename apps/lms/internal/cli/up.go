@@ -108,6 +108,10 @@ func (e *env) up(ctx context.Context, f upFlags) error {
 		if profile, err = infra.FindProfile(root, f.profile); err != nil {
 			return err
 		}
+		// What is started here is not there yet; what runs already is asked.
+		if err := e.admitProfile(ctx, profile.Dir, f.external); err != nil {
+			return err
+		}
 	}
 	defer e.secondSignal(ctx)()
 	logs := e.follower(home, names, f.noLogs)

@@ -21,9 +21,9 @@ func allServices() []string {
 // operatorName is the service name of the operator's command towards auth.
 const operatorName = "lms"
 
-// secretNames are the entries of the secrets file, each 32 random bytes in
+// SecretNames are the entries of the secrets file, each 32 random bytes in
 // hexadecimal.
-func secretNames() []string {
+func SecretNames() []string {
 	names := []string{
 		"objects-signing-key", // signs links to local files
 		"auth-sealing-key",    // seals auth's signing keys, derives refresh tokens
@@ -56,7 +56,7 @@ func (h Home) EnsureSecrets() (Secrets, error) {
 		}
 	}
 	added := map[string]string{}
-	for _, name := range secretNames() {
+	for _, name := range SecretNames() {
 		if s[name] == "" {
 			added[name] = randomHex()
 		}

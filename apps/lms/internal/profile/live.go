@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ func (c *checker) address(k *component) string {
 	case "pubsub.pulsar":
 		return hostOf(get("host"), "6650")
 	case "state.postgresql", "state.cockroachdb":
+		if host, port := get("host"), get("port"); host != "" {
+			return hostOf(host, cmp.Or(port, "5432"))
+		}
 		return postgresHost(get("connectionString"))
 	case "bindings.smtp":
 		if host, port := get("host"), get("port"); host != "" && port != "" {
@@ -156,7 +160,7 @@ func (s *subject) askRedis(ctx context.Context, addresses []string) {
 		return
 	}
 	client := redis.NewClient(o)
-	defer client.Close()
+	defer func() { _ = client.Close() }() // nothing is pending on it
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	for _, m := range redisMust() {

@@ -120,6 +120,16 @@ func component(name, kind string, scopes []string, settings ...string) string {
 	return b.String()
 }
 
+// readers are the apps that load the component state.
+func readers() []string {
+	for _, b := range contracts.BuildingBlocks() {
+		if b.Name == "state" {
+			return b.Apps
+		}
+	}
+	return nil
+}
+
 func all() []string { return append(contracts.Services(), "gateway") }
 
 // wrong is a profile with one thing wrong, and what is to be said of it.
@@ -137,7 +147,9 @@ func TestWhatIsWrongIsSaidByName(t *testing.T) {
 	t.Parallel()
 	cases := []wrong{
 		{"absent", func(f folder) { require.NoError(f.t, os.Remove(f.path("cache"))) }, profile.Refused, profile.Name, "cache", "", "no component of this name"},
-		{"twice", func(f folder) { f.write("second", component("cache", "state.redis", all(), "redisHost=h", "keyPrefix=name")) }, profile.Refused, profile.Name, "cache", "", "several"},
+		{"twice", func(f folder) {
+			f.write("second", component("cache", "state.redis", all(), "redisHost=h", "keyPrefix=name"))
+		}, profile.Refused, profile.Name, "cache", "", "several"},
 		{"unknown type", func(f folder) { f.swap("state", "state.sqlite", "state.sqlit") }, profile.Refused, profile.Name, "state", "type", "no component type"},
 		{"unknown version", func(f folder) { f.swap("state", "version: v1", "version: v7") }, profile.Refused, profile.Name, "state", "version", "no version"},
 		{"wrong block", func(f folder) { f.write("cache", component("cache", "pubsub.redis", all(), "redisHost=h")) }, profile.Refused, profile.Name, "cache", "type", "use the name as a state"},
@@ -151,12 +163,14 @@ func TestWhatIsWrongIsSaidByName(t *testing.T) {
 		{"setting without a value", func(f folder) { f.swap("cache", "      value: 5s\n", "") }, profile.Refused, profile.Form, "cache", "timeout", "no value"},
 		{"required setting", func(f folder) { f.swap("events-user", "authType", "clientCert") }, profile.Refused, profile.Form, "events-user", "authType", "required"},
 		{"required setting of a store", func(f folder) {
-			f.write("state", component("state", "state.cassandra", []string{"notification"}, "keyPrefix=name"))
+			f.write("state", component("state", "state.cassandra", readers(), "keyPrefix=name"))
 		}, profile.Refused, profile.Form, "state", "hosts", "required"},
 		{"no YAML", func(f folder) { f.write("bad", "a: [") }, profile.Refused, profile.Form, "", "", "no YAML"},
 		{"a subscription", func(f folder) { f.write("sub", "apiVersion: dapr.io/v2alpha1\nkind: Subscription\n") }, profile.Refused, profile.Repeats, "", "", "subscription"},
 		{"another kind", func(f folder) { f.write("x", "kind: Resiliency\n") }, profile.Warning, profile.Form, "", "", "Resiliency"},
-		{"everybody loads it", func(f folder) { f.write("state", component("state", "state.sqlite", nil, "connectionString=x", "keyPrefix=name")) }, profile.Refused, profile.Scope, "state", "scopes", "every app"},
+		{"everybody loads it", func(f folder) {
+			f.write("state", component("state", "state.sqlite", nil, "connectionString=x", "keyPrefix=name"))
+		}, profile.Refused, profile.Scope, "state", "scopes", "every app"},
 		{"who needs it may not load it", func(f folder) { f.swap("email", "  - notification\n", "") }, profile.Refused, profile.Scope, "email", "scopes", "may not load it: notification"},
 		{"too many load it", func(f folder) { f.swap("email", "  - notification\n", "  - notification\n  - search\n") }, profile.Refused, profile.Scope, "email", "scopes", "no use for it: search"},
 		{"others may publish", func(f folder) { f.swap("events-user", "user=user.events", "user=user.events;auth=user.events") }, profile.Refused, profile.Scope, "events-user", "publishingScopes", "others than user"},
@@ -273,26 +287,26 @@ func TestTwoTopicsUnderOneMQTTClientAreRefused(t *testing.T) {
 
 func TestStoresThatForgetAreRefusedBehindDocuments(t *testing.T) {
 	t.Parallel()
-	reader := []string{"notification"}
+	reader := readers()
 	for name, c := range map[string]struct {
 		file, text string
 		level      profile.Level
 		effect     profile.Effect
 		setting    string
 	}{
-		"in memory":          {"state", component("state", "state.in-memory", reader, "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
-		"cache in memory":    {"cache", component("cache", "state.in-memory", all(), "keyPrefix=name"), profile.Refused, profile.Feature, "type"},
-		"memcached":          {"state", component("state", "state.memcached", reader, "hosts=h", "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
-		"no ETag":            {"state", component("state", "state.cassandra", reader, "hosts=h", "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
-		"no TTL":             {"cache", component("cache", "state.azure.blobstorage/v2", all(), "accountName=a", "containerName=c", "keyPrefix=name"), profile.Warning, profile.Feature, "type"},
-		"sqlite, weak":       {"state", component("state", "state.sqlite", reader, "connectionString=state.db?_pragma=synchronous(NORMAL)", "keyPrefix=name"), profile.Refused, profile.Loses, "connectionString"},
-		"sqlite, no file":    {"state", component("state", "state.sqlite", reader, "connectionString=:memory:", "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
-		"sqlite, impatient":  {"state", component("state", "state.sqlite", reader, "connectionString=state.db", "busyTimeout=30s", "keyPrefix=name"), profile.Warning, profile.Form, "busyTimeout"},
-		"prefix by app":      {"state", component("state", "state.postgresql/v2", reader, "connectionString=secret:pg"), profile.Refused, profile.Loses, "keyPrefix"},
-		"sessions by app":    {"cache", component("cache", "state.postgresql/v1", all(), "connectionString=secret:pg"), profile.Refused, profile.Feature, "keyPrefix"},
-		"redis, repeating":   {"state", component("state", "state.redis", reader, "redisHost=h:6379", "keyPrefix=name"), profile.Warning, profile.Repeats, "redisMaxRetries"},
-		"redis, not asked":   {"state", component("state", "state.redis", reader, "redisHost=h:6379", "keyPrefix=name"), profile.Warning, profile.Loses, "server: appendonly"},
-		"zookeeper, no TTL":  {"state", component("state", "state.zookeeper", reader, "servers=h:2181", "keyPrefix=name"), profile.Warning, profile.Feature, "type"},
+		"in memory":         {"state", component("state", "state.in-memory", reader, "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
+		"cache in memory":   {"cache", component("cache", "state.in-memory", all(), "keyPrefix=name"), profile.Refused, profile.Feature, "type"},
+		"memcached":         {"state", component("state", "state.memcached", reader, "hosts=h", "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
+		"no ETag":           {"state", component("state", "state.cassandra", reader, "hosts=h", "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
+		"no TTL":            {"cache", component("cache", "state.azure.blobstorage/v2", all(), "accountName=a", "containerName=c", "keyPrefix=name"), profile.Warning, profile.Feature, "type"},
+		"sqlite, weak":      {"state", component("state", "state.sqlite", reader, "connectionString=state.db?_pragma=synchronous(NORMAL)", "keyPrefix=name"), profile.Refused, profile.Loses, "connectionString"},
+		"sqlite, no file":   {"state", component("state", "state.sqlite", reader, "connectionString=:memory:", "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
+		"sqlite, impatient": {"state", component("state", "state.sqlite", reader, "connectionString=state.db", "busyTimeout=30s", "keyPrefix=name"), profile.Warning, profile.Form, "busyTimeout"},
+		"prefix by app":     {"state", component("state", "state.postgresql/v2", reader, "connectionString=secret:pg"), profile.Refused, profile.Loses, "keyPrefix"},
+		"sessions by app":   {"cache", component("cache", "state.postgresql/v1", all(), "connectionString=secret:pg"), profile.Refused, profile.Feature, "keyPrefix"},
+		"redis, repeating":  {"state", component("state", "state.redis", reader, "redisHost=h:6379", "keyPrefix=name"), profile.Warning, profile.Repeats, "redisMaxRetries"},
+		"redis, not asked":  {"state", component("state", "state.redis", reader, "redisHost=h:6379", "keyPrefix=name"), profile.Warning, profile.Loses, "server: appendonly"},
+		"zookeeper, no TTL": {"state", component("state", "state.zookeeper", reader, "servers=h:2181", "keyPrefix=name"), profile.Warning, profile.Feature, "type"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -67,7 +67,7 @@ func TestARunningRedisIsAskedHowItPersists(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := broken(t, "embedded").write("state", component("state", "state.redis", []string{"notification"},
+			dir := broken(t, "embedded").write("state", component("state", "state.redis", readers(),
 				"redisHost="+c.address, "redisPassword=secret:redis", "redisMaxRetries=-1", "keyPrefix=name")).dir
 			broker, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
