@@ -20,7 +20,7 @@ const root = "../.."
 
 // pure packages do no I/O: a domain package may build on them.
 var pure = []string{
-	"lms/shared/apperr", "lms/shared/authz", "lms/shared/clock", "lms/shared/fonts", "lms/shared/page", "lms/shared/patch", "lms/shared/work",
+	"lms/shared/apperr", "lms/shared/authz", "lms/shared/clock", "lms/shared/fonts", "lms/shared/page", "lms/shared/patch", "lms/shared/sweep", "lms/shared/work",
 	// Rules of compare-and-set; the store is injected.
 	"lms/shared/record", "lms/shared/once", "lms/shared/journal", "lms/shared/journal/acts",
 	// Files of strangers in memory; what they are read from is given to it.

@@ -83,7 +83,7 @@ select ` + attemptColumns + ` from attempts a
 where a.quiz_id = $1 and ($2::uuid is null or a.user_id = $2) and ($3 = '' or a.state = $3) and a.preview = $4 and ($5 or a.id < $6::uuid)
 order by a.id desc limit $7`
 	overdueSQL = `
-select id from attempts where state = 'in_progress' and ends_at < $1 order by ends_at limit $2`
+select id from attempts where state = 'in_progress' and ends_at < $1 and id <> all ($3) order by ends_at limit $2`
 	attemptsAfterSQL = `
 select id from attempts where state <> 'in_progress' and ($1::uuid is null or quiz_id = $1) and id > $2 order by id limit $3`
 	// Of an essay it only matters whether there is one.
@@ -246,8 +246,8 @@ func (t quizTx) ListAttempts(ctx context.Context, f quiz.AttemptFilter, p page.R
 }
 
 // Overdue implements quiz.Tx.
-func (t quizTx) Overdue(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, overdueSQL, before, limit)
+func (t quizTx) Overdue(ctx context.Context, before time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, overdueSQL, before, limit, skip)
 }
 
 // AttemptsAfter implements quiz.Tx.

@@ -134,7 +134,7 @@ type AttemptTx interface {
 	RunningOf(ctx context.Context, quiz uuid.UUID, user *uuid.UUID) ([]Attempt, error)
 	SetEnds(ctx context.Context, ends map[uuid.UUID]*time.Time) error
 	ListAttempts(ctx context.Context, f AttemptFilter, p page.Request) (page.Page[Attempt], error)
-	Overdue(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error)
+	Overdue(ctx context.Context, before time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	// AttemptsAfter pages through finished attempts of a quiz, or of all (nil).
 	AttemptsAfter(ctx context.Context, quiz *uuid.UUID, after uuid.UUID, limit int) ([]uuid.UUID, error)
 	// Samples are what statistics are made of.

@@ -8,6 +8,7 @@ import (
 
 	"lms/shared/authz"
 	"lms/shared/contracts/events"
+	"lms/shared/sweep"
 	"lms/shared/work"
 )
 
@@ -232,23 +233,10 @@ func (s *Service) Sweep(ctx context.Context) error {
 }
 
 func (s *Service) closeOverdue(ctx context.Context) error {
-	var failed []error
-	for {
+	return sweep.Each(ctx, func(ctx context.Context, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
 		before := s.Now().Add(-s.Limits.Grace)
-		ids, err := read(ctx, s, func(ctx context.Context, tx Tx) ([]uuid.UUID, error) { return tx.Overdue(ctx, before, sweepBatch) })
-		if err != nil {
-			return errors.Join(append(failed, err)...)
-		}
-		for _, id := range ids {
-			// One that cannot be closed does not keep the others open.
-			if err := s.Close(ctx, id); err != nil {
-				failed = append(failed, err)
-			}
-		}
-		if len(ids) < sweepBatch || len(failed) > 0 {
-			return errors.Join(failed...)
-		}
-	}
+		return read(ctx, s, func(ctx context.Context, tx Tx) ([]uuid.UUID, error) { return tx.Overdue(ctx, before, skip, limit) })
+	}, s.Close)
 }
 
 func (s *Service) postDue(ctx context.Context) error {

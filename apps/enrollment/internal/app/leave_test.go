@@ -89,6 +89,12 @@ func TestTheSweepGoesOnPastWhatFails(t *testing.T) {
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), `update enrollments set course_id = id where id = $1`, lost.ID) // of a course that nobody knows
 	require.NoError(t, err)
+	// More of them than the sweep looks at at once, all due before the others.
+	_, err = conn.Exec(t.Context(), `
+insert into enrollments (id, tenant_id, course_id, user_id, state, source, ends_at, activated_at, state_changed_at, created_at, updated_at)
+select gen_random_uuid(), tenant_id, gen_random_uuid(), gen_random_uuid(), state, source, ends_at, activated_at, state_changed_at, created_at, updated_at
+from enrollments, generate_series(1, 250) where id = $1`, lost.ID)
+	require.NoError(t, err)
 	w.clock.Advance(2 * time.Hour)
 	require.ErrorContains(t, w.service.Sweep(t.Context()), lost.ID.String())
 	require.Equal(t, "expired", w.read(w.student, first.ID).State)

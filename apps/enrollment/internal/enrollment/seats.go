@@ -3,12 +3,12 @@ package enrollment
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
 	"lms/shared/contracts/events"
+	"lms/shared/sweep"
 	"lms/shared/work"
 )
 
@@ -138,33 +138,20 @@ func (s *Service) Sweep(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// eachDue runs one over ids until there are none left or nothing moves. The batch
-// of one that fails is the last: it would be found again.
-func (s *Service) eachDue(ctx context.Context, find func(context.Context, Tx) ([]uuid.UUID, error), one func(context.Context, uuid.UUID) error) error {
-	for {
-		var ids []uuid.UUID
-		err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
-			ids, err = find(ctx, tx)
+// eachDue does one for all that find gives.
+func (s *Service) eachDue(ctx context.Context, find func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error), one func(context.Context, uuid.UUID) error) error {
+	return sweep.Each(ctx, func(ctx context.Context, skip []uuid.UUID, limit int) (ids []uuid.UUID, err error) {
+		err = s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+			ids, err = find(ctx, tx, skip, limit)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		var failed []error
-		for _, id := range ids {
-			if err := one(ctx, id); err != nil {
-				failed = append(failed, fmt.Errorf("%s: %w", id, err))
-			}
-		}
-		if len(failed) > 0 || len(ids) < sweepBatch {
-			return errors.Join(failed...)
-		}
-	}
+		return ids, err
+	}, one)
 }
 
 func (s *Service) sweepDue(ctx context.Context) error {
-	return s.eachDue(ctx, func(ctx context.Context, tx Tx) ([]uuid.UUID, error) {
-		return tx.DueEnrollments(ctx, s.Now(), sweepBatch)
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+		return tx.DueEnrollments(ctx, s.Now(), skip, limit)
 	}, s.expire)
 }
 
@@ -205,13 +192,8 @@ func (s *Service) expire(ctx context.Context, id uuid.UUID) error {
 }
 
 func (s *Service) sweepHolds(ctx context.Context) error {
-	return s.eachDue(ctx, func(ctx context.Context, tx Tx) ([]uuid.UUID, error) {
-		holds, err := tx.LapsedHolds(ctx, s.Now(), sweepBatch)
-		ids := make([]uuid.UUID, len(holds))
-		for i, h := range holds {
-			ids[i] = h.ID
-		}
-		return ids, err
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+		return tx.LapsedHolds(ctx, s.Now(), skip, limit)
 	}, func(ctx context.Context, id uuid.UUID) error {
 		return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 			return s.release(ctx, tx, id, true)
@@ -220,26 +202,18 @@ func (s *Service) sweepHolds(ctx context.Context) error {
 }
 
 func (s *Service) sweepPromotions(ctx context.Context) error {
-	var ids []uuid.UUID
-	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
-		ids, err = tx.CoursesToPromote(ctx, s.Now(), sweepBatch)
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+		return tx.CoursesToPromote(ctx, s.Now(), skip, limit)
+	}, func(ctx context.Context, course uuid.UUID) error {
+		_, err := s.Promote(ctx, course)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if _, err := s.Promote(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *Service) sweepNotices(ctx context.Context) error {
-	return s.eachDue(ctx, func(ctx context.Context, tx Tx) ([]uuid.UUID, error) {
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
 		now := s.Now()
-		return tx.ExpiringSoon(ctx, now, now.Add(s.Settings.NoticeBefore), sweepBatch)
+		return tx.ExpiringSoon(ctx, now, now.Add(s.Settings.NoticeBefore), skip, limit)
 	}, func(ctx context.Context, id uuid.UUID) error {
 		return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 			now := s.Now()
@@ -264,19 +238,30 @@ func (s *Service) sweepNotices(ctx context.Context) error {
 // for nothing completes at once when it opens (rule 2).
 func (s *Service) sweepLearners(ctx context.Context) error {
 	for {
-		n := 0
-		err := s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
-			ids, err := tx.DueLearners(ctx, s.Now(), sweepBatch)
-			if err != nil {
+		var ids []uuid.UUID
+		err := s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
+			if ids, err = tx.DueLearners(ctx, s.Now(), nil, sweepBatch); err != nil {
 				return err
 			}
-			n = len(ids)
 			return s.judge(ctx, tx, ids, occasion{})
 		})
-		if err != nil || n < sweepBatch {
-			return err
+		if err != nil {
+			return s.judgeOneByOne(ctx) // one of them fails, and keeps all others
+		}
+		if len(ids) < sweepBatch {
+			return nil
 		}
 	}
+}
+
+func (s *Service) judgeOneByOne(ctx context.Context) error {
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+		return tx.DueLearners(ctx, s.Now(), skip, limit)
+	}, func(ctx context.Context, id uuid.UUID) error {
+		return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+			return s.judge(ctx, tx, []uuid.UUID{id}, occasion{})
+		})
+	})
 }
 
 func (s *Service) sweepCurricula(ctx context.Context) error {

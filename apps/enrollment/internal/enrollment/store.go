@@ -64,7 +64,7 @@ type CourseTx interface {
 	SetSeatsState(ctx context.Context, course uuid.UUID, state string) error
 	// CoursesToPromote are courses with a waiting list and, as far as can be seen
 	// without a lock, a free seat.
-	CoursesToPromote(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error)
+	CoursesToPromote(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	// FindCourses finds a tenant's courses by code, or by external id of a source.
 	FindCourses(ctx context.Context, tenant uuid.UUID, code, source, externalID string) ([]Course, error)
 }
@@ -82,11 +82,11 @@ type EnrollmentTx interface {
 	// Waiting are those of a waiting list behind a number, in order (rule 32).
 	Waiting(ctx context.Context, course uuid.UUID, after int64, limit int) ([]Waiter, error)
 	// DueEnrollments are ids of enrollments whose date came: access ended, answer
-	// overdue.
-	DueEnrollments(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error)
+	// overdue. What a sweep finds leaves skip out.
+	DueEnrollments(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	// ExpiringSoon are ids of active enrollments that end before a time and whose
 	// people were not told.
-	ExpiringSoon(ctx context.Context, now, until time.Time, limit int) ([]uuid.UUID, error)
+	ExpiringSoon(ctx context.Context, now, until time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	EnrollmentsOf(ctx context.Context, user uuid.UUID) ([]Enrollment, error)
 	// LiveEnrollments pages through a course's enrollments that have not ended.
 	LiveEnrollments(ctx context.Context, course, after uuid.UUID, limit int) ([]uuid.UUID, error)
@@ -110,7 +110,7 @@ type LearningTx interface {
 	// older curriculum.
 	BehindLearners(ctx context.Context, course uuid.UUID, seq int64, after uuid.UUID, limit int) ([]uuid.UUID, error)
 	// DueLearners are enrollments where time alone may have opened something.
-	DueLearners(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error)
+	DueLearners(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	// JudgedLearners pages through all enrollments that have progress.
 	JudgedLearners(ctx context.Context, after uuid.UUID, limit int) ([]uuid.UUID, error)
 	SaveProgress(ctx context.Context, saves []ProgressSave) error
@@ -178,8 +178,8 @@ type ProgressSave struct {
 type RightsTx interface {
 	Hold(ctx context.Context, id uuid.UUID) (*Hold, error)
 	SaveHold(ctx context.Context, h Hold) error
-	// LapsedHolds are held ones whose time is over.
-	LapsedHolds(ctx context.Context, now time.Time, limit int) ([]Hold, error)
+	// LapsedHolds are ids of held ones whose time is over.
+	LapsedHolds(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	SaveEntitlement(ctx context.Context, e Entitlement) error
 	// Entitlements of a person in a course, the longest lasting first.
 	Entitlements(ctx context.Context, course, user uuid.UUID) ([]Entitlement, error)

@@ -260,7 +260,7 @@ from courses c where c.id = $1`
 	// Without a lock: whoever promotes looks again under it.
 	promotableSQL = `
 select c.id from courses c
-where not c.deleted and c.status = 'published' and (c.ends_at is null or c.ends_at >= $1)
+where not c.deleted and c.status = 'published' and (c.ends_at is null or c.ends_at >= $1) and c.id <> all ($3)
   and exists (select 1 from enrollments e where e.course_id = c.id and e.state = 'waitlisted' and (e.source in ('staff', 'import')
     or coalesce(c.enrollment_opens_at <= $1, true) and coalesce(c.enrollment_closes_at >= $1, true)))
   and (c.capacity is null or c.capacity > (select count(*) from enrollments e where e.course_id = c.id
@@ -311,8 +311,8 @@ func (t tx) SetSeatsState(ctx context.Context, course uuid.UUID, state string) e
 }
 
 // CoursesToPromote implements enrollment.CourseTx.
-func (t tx) CoursesToPromote(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, promotableSQL, now, limit)
+func (t tx) CoursesToPromote(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, promotableSQL, now, limit, ids(skip))
 }
 
 // FindCourses implements enrollment.CourseTx.

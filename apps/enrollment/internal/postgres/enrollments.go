@@ -166,13 +166,13 @@ const (
 select id, waitlist_number as number from enrollments
 where course_id = $1 and state = 'waitlisted' and waitlist_number > $2 order by waitlist_number limit $3`
 	dueSQL = `
-(select id from enrollments where state in ('active', 'suspended') and access_ends_at < $1 order by access_ends_at limit $2)
+(select id from enrollments where state in ('active', 'suspended') and access_ends_at < $1 and id <> all ($3) order by access_ends_at limit $2)
 union all
-(select id from enrollments where state in ('invited', 'offered') and answer_by < $1 order by answer_by limit $2)
+(select id from enrollments where state in ('invited', 'offered') and answer_by < $1 and id <> all ($3) order by answer_by limit $2)
 limit $2`
 	soonSQL = `
 select id from enrollments
-where state = 'active' and access_ends_at between $1 and $2 and expiry_told_at is null
+where state = 'active' and access_ends_at between $1 and $2 and expiry_told_at is null and id <> all ($4)
 order by access_ends_at limit $3`
 	ofPersonSQL = `select` + enrollmentColumns + ` from enrollments e where e.user_id = $1 order by e.id`
 	liveSQL     = `
@@ -186,13 +186,13 @@ func (t tx) Waiting(ctx context.Context, course uuid.UUID, after int64, limit in
 }
 
 // DueEnrollments implements enrollment.EnrollmentTx.
-func (t tx) DueEnrollments(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, dueSQL, now, limit)
+func (t tx) DueEnrollments(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, dueSQL, now, limit, ids(skip))
 }
 
 // ExpiringSoon implements enrollment.EnrollmentTx.
-func (t tx) ExpiringSoon(ctx context.Context, now, until time.Time, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, soonSQL, now, until, limit)
+func (t tx) ExpiringSoon(ctx context.Context, now, until time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, soonSQL, now, until, limit, ids(skip))
 }
 
 // EnrollmentsOf implements enrollment.EnrollmentTx.

@@ -171,7 +171,7 @@ select id from enrollments
 where course_id = $1 and curriculum_seq < $2 and state in ('active', 'completed', 'suspended') and id > $3
 order by id limit $4`
 	dueLearnersSQL = `
-select id from enrollments where state = 'active' and next_change_at <= $1 order by next_change_at, id limit $2`
+select id from enrollments where state = 'active' and next_change_at <= $1 and id <> all ($3) order by next_change_at, id limit $2`
 	judgedSQL = `
 select id from enrollments where state in ('active', 'completed', 'suspended') and id > $1 order by id limit $2`
 )
@@ -182,8 +182,8 @@ func (t tx) BehindLearners(ctx context.Context, course uuid.UUID, seq int64, aft
 }
 
 // DueLearners implements enrollment.LearningTx.
-func (t tx) DueLearners(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, dueLearnersSQL, now, limit)
+func (t tx) DueLearners(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, dueLearnersSQL, now, limit, ids(skip))
 }
 
 // JudgedLearners implements enrollment.LearningTx.

@@ -26,8 +26,7 @@ insert into seat_holds (id, tenant_id, course_id, user_id, state, expires_at, cr
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (id) do update set state = excluded.state, expires_at = excluded.expires_at, updated_at = excluded.updated_at`
 	lapsedHoldsSQL = `
-select id, tenant_id, course_id, user_id, state, expires_at, created_at, updated_at
-from seat_holds where state = 'held' and expires_at < $1 order by expires_at limit $2`
+select id from seat_holds where state = 'held' and expires_at < $1 and id <> all ($3) order by expires_at limit $2`
 )
 
 // none turns the absence of a row into nil.
@@ -57,8 +56,8 @@ func (t tx) SaveHold(ctx context.Context, h enrollment.Hold) error {
 }
 
 // LapsedHolds implements enrollment.RightsTx.
-func (t tx) LapsedHolds(ctx context.Context, now time.Time, limit int) ([]enrollment.Hold, error) {
-	return pg.Many[enrollment.Hold](ctx, t, lapsedHoldsSQL, now, limit)
+func (t tx) LapsedHolds(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, lapsedHoldsSQL, now, limit, ids(skip))
 }
 
 const (
