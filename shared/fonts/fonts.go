@@ -1,6 +1,6 @@
 // Package fonts has the typefaces of printed documents (see NOTICE): DejaVu for Latin,
-// Greek, Cyrillic, Hebrew, Arabic letters and more, and Droid Sans Fallback for Chinese
-// and Japanese; what neither has (Korean, Thai, Devanagari) is shown as boxes.
+// Greek, Cyrillic, Hebrew, Arabic letters and more, Droid Sans Fallback for Chinese and
+// Japanese, NanumGothic for Korean; what none has (Thai, Devanagari) is shown as boxes.
 package fonts
 
 import (
@@ -21,17 +21,40 @@ var regular []byte
 //go:embed DejaVuSansCondensed-Bold.ttf
 var bold []byte
 
-// The East Asian font is kept compressed and opened for who needs it: few do,
-// and it takes 4 MB.
+// The East Asian fonts are kept compressed and opened for who needs them: few do,
+// and they take 4 and 2 MB.
 //
 //go:embed DroidSansFallbackFull.ttf.gz
 var eastAsian []byte
+
+//go:embed NanumGothic-Regular.ttf.gz
+var korean []byte
 
 // Names of the fonts in a document.
 const (
 	Family    = "dejavu"
 	EastAsian = "droid"
+	Korean    = "nanum"
 )
+
+// packed is a font that is opened where a text needs it.
+type packed struct {
+	name string
+	raw  []byte
+}
+
+func compressed() []packed { return []packed{{EastAsian, eastAsian}, {Korean, korean}} }
+
+// fontOf is the font that a character is to be written with.
+func fontOf(r rune) string {
+	switch {
+	case unicode.Is(unicode.Hangul, r):
+		return Korean
+	case isEastAsian(r):
+		return EastAsian
+	}
+	return Family
+}
 
 // isEastAsian says that a character is to be written with the East Asian font.
 func isEastAsian(r rune) bool {
@@ -45,10 +68,7 @@ type Run struct{ Font, Text string }
 // Runs divides a text by font.
 func Runs(text string) (out []Run) {
 	for _, r := range text {
-		f := Family
-		if isEastAsian(r) {
-			f = EastAsian
-		}
+		f := fontOf(r)
 		if n := len(out); n > 0 && out[n-1].Font == f {
 			out[n-1].Text += string(r)
 		} else {
@@ -59,22 +79,32 @@ func Runs(text string) (out []Run) {
 }
 
 // AddTo makes the fonts known to a document that the texts need, in the styles ""
-// and "B". The East Asian one has one weight, which stands for both.
+// and "B". The East Asian ones have one weight, which stands for both.
 func AddTo(pdf *fpdf.Fpdf, texts ...string) error {
 	pdf.AddUTF8FontFromBytes(Family, "", regular)
 	pdf.AddUTF8FontFromBytes(Family, "B", bold)
-	if !strings.ContainsFunc(strings.Join(texts, ""), isEastAsian) {
-		return nil
+	for _, p := range compressed() {
+		if !strings.ContainsFunc(strings.Join(texts, ""), func(r rune) bool { return fontOf(r) == p.name }) {
+			continue
+		}
+		raw, err := p.open()
+		if err != nil {
+			return err
+		}
+		pdf.AddUTF8FontFromBytes(p.name, "", raw)
+		pdf.AddUTF8FontFromBytes(p.name, "B", raw)
 	}
-	r, err := gzip.NewReader(bytes.NewReader(eastAsian))
+	return nil
+}
+
+func (p packed) open() ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(p.raw))
 	if err != nil {
-		return fmt.Errorf("font: %w", err)
+		return nil, fmt.Errorf("font: %w", err)
 	}
 	raw, err := io.ReadAll(r)
 	if err != nil {
-		return fmt.Errorf("font: %w", err)
+		return nil, fmt.Errorf("font: %w", err)
 	}
-	pdf.AddUTF8FontFromBytes(EastAsian, "", raw)
-	pdf.AddUTF8FontFromBytes(EastAsian, "B", raw)
-	return nil
+	return raw, nil
 }
