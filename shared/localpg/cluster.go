@@ -145,16 +145,17 @@ func (h home) arguments(o Options, port int) []string {
 		"max_connections=" + strconv.Itoa(o.MaxConnections),
 		"shared_buffers=32MB", "wal_buffers=4MB", "work_mem=8MB", "maintenance_work_mem=32MB", "jit=off", "huge_pages=off",
 		"max_worker_processes=4", "max_parallel_workers=2", "max_parallel_workers_per_gather=0",
-		"wal_level=minimal", "max_wal_senders=0", "max_logical_replication_workers=0", "min_wal_size=64MB",
+		"max_logical_replication_workers=0", "min_wal_size=64MB",
 		"password_encryption=scram-sha-256", "logging_collector=off", "log_checkpoints=off",
 		// Terse: the DETAIL of a violated constraint names the row's values,
 		// and a log carries no personal data.
 		"log_error_verbosity=terse", "log_line_prefix=%m [%p] %q%u@%d ",
 	}
 	if o.Durable {
-		settings = append(settings, "fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=512MB")
+		settings = append(settings, "fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=512MB",
+			"wal_level=replica", "max_wal_senders=2", "max_replication_slots=2") // for Backup
 	} else {
-		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off",
+		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0",
 			"max_wal_size=512MB", "checkpoint_timeout=30min", "autovacuum_naptime=5min")
 	}
 	args := []string{"-D", h.cluster()}

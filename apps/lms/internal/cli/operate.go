@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/google/uuid"
 
@@ -61,15 +60,13 @@ type accounts struct {
 	Demo         map[string]string `json:"demo,omitempty"` // role to e-mail address
 }
 
-func accountsFile(home installation.Home) string { return filepath.Join(home.Dir, "accounts.json") }
-
 func readAccounts(home installation.Home) (a accounts, err error) {
-	raw, err := os.ReadFile(accountsFile(home))
+	raw, err := os.ReadFile(home.AccountsFile())
 	if err != nil {
 		return a, fmt.Errorf("read the accounts: %w", err)
 	}
 	if err := json.Unmarshal(raw, &a); err != nil {
-		return a, fmt.Errorf("%s is damaged: %w", accountsFile(home), err)
+		return a, fmt.Errorf("%s is damaged: %w", home.AccountsFile(), err)
 	}
 	return a, nil
 }
@@ -79,7 +76,7 @@ func writeAccounts(home installation.Home, a accounts) error {
 	if err != nil {
 		return fmt.Errorf("keep the accounts: %w", err)
 	}
-	if err := os.WriteFile(accountsFile(home), append(raw, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(home.AccountsFile(), append(raw, '\n'), 0o600); err != nil {
 		return fmt.Errorf("keep the accounts: %w", err)
 	}
 	return nil

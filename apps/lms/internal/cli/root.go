@@ -43,7 +43,7 @@ type env struct {
 // commands are all commands in the order of the help.
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
-		newUp(e), newDown(e), newStatus(e), newLogs(e), newRestart(e), newDoctor(e), newMigrate(e), newProfile(e), newSeed(e),
+		newUp(e), newDown(e), newStatus(e), newLogs(e), newRestart(e), newDoctor(e), newMigrate(e), newBackup(e), newRestore(e), newProfile(e), newSeed(e),
 		newEvents(e), newOutbox(e), newReplay(e), newDeadLetters(e), newRecompute(e), newKeys(e), newClock(e), newToken(e), newSidecar(e), newVersion(e), newProbe(e), newBroker(e), newMailServer(e),
 	}
 }

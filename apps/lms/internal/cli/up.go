@@ -162,7 +162,7 @@ func (e *env) demo(ctx context.Context, home installation.Home, address, size st
 			return
 		}
 	}
-	e.say("accounts (passwords are in " + accountsFile(home) + "):")
+	e.say("accounts (passwords are in " + home.AccountsFile() + "):")
 	e.say(fmt.Sprintf("  administrator  %-42s %s", a.AdminEmail, a.AdminPassword))
 	for _, role := range slices.Sorted(maps.Keys(a.Demo)) {
 		e.say(fmt.Sprintf("  %-14s %-42s %s", role, a.Demo[role], a.DemoPassword))

@@ -109,5 +109,8 @@ func (h Home) SecretsFile() string { return filepath.Join(h.Dir, "secrets.json")
 // ProfileFile names the profile of the last start.
 func (h Home) ProfileFile() string { return filepath.Join(h.Dir, "profile") }
 
+// AccountsFile names the first administrator, with the password that was made.
+func (h Home) AccountsFile() string { return filepath.Join(h.Dir, "accounts.json") }
+
 // ClockFile says how far ahead the services' clock is; see lms clock.
 func (h Home) ClockFile() string { return filepath.Join(h.Dir, "clock") }

@@ -71,12 +71,20 @@ func Root(t testing.TB) string {
 // those of .lms/bin in the repository, which `make test` has built.
 func Start(t testing.TB, args ...string) *System {
 	t.Helper()
+	s := New(t)
+	s.Up(t, args...)
+	return s
+}
+
+// New is an installation that is not there yet: Up starts it, and it is stopped
+// when the test ends.
+func New(t testing.TB) *System {
+	t.Helper()
 	s := &System{Home: t.TempDir(), URL: fmt.Sprintf("http://127.0.0.1:%d", FreePort(t)), root: Root(t), t: t}
 	// Where we are root, PostgreSQL runs as another user, who must get there.
 	require.NoError(t, os.Chmod(filepath.Dir(s.Home), 0o711))
 	// The programs that `make build` and `make sidecar` have made.
 	require.NoError(t, os.Symlink(filepath.Join(s.root, ".lms", "bin"), filepath.Join(s.Home, "bin")))
-	s.Up(t, args...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			s.keepLogs(t)
@@ -109,8 +117,11 @@ func (s *System) Lms(t testing.TB, args ...string) string {
 }
 
 // TryLms is Lms for a moment at which parts of the installation may be down.
-func (s *System) TryLms(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+func (s *System) TryLms(args ...string) (string, error) { return s.LmsWithin(time.Minute, args...) }
+
+// LmsWithin is TryLms for what may take longer than a minute.
+func (s *System) LmsWithin(limit time.Duration, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	var out, diagnostics bytes.Buffer
 	cmd := s.command(ctx, args...)
