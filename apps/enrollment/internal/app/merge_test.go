@@ -229,3 +229,33 @@ func (w *world) codes(a account) (codes []string) {
 	w.scan(&codes, `select coalesce(array_agg(code), '{}') from certificates where enrollment_id = $1`, a.id)
 	return codes
 }
+
+// The external id goes along, and the grades of the account that stays are taken,
+// however many the other one had.
+func TestAMergeKeepsExternalIDsAndTakesGrades(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	both, one := w.course(), w.course()
+	it := needs(contract.RequireView)
+	w.curriculum(both, part("M", it))
+	from, to := w.learner(), w.learner()
+	w.as(w.teacher).POST(enrollments(both), map[string]any{"user_id": from.UserID, "external_source": "sis", "external_id": "4711"}).Expect(201)
+	w.enroll(from, one)
+	stays := w.enroll(to, both)
+	w.view(to, both, it)
+	grade := func(p authz.Principal, c contract.CourseState, final contract.Hundredths, version int64) {
+		call[internalapi.ProgressReply](w, internalapi.CallCourseGrade, "assignment", p.UserID.String()+c.ID.String(),
+			internalapi.CourseGrade{UserID: p.UserID, CourseID: c.ID, Final: &final, GradedAt: w.clock.Now(), Version: version})
+	}
+	grade(from, one, 5000, 9)
+	grade(from, both, 5000, 9)
+	w.setPerson(from, internalapi.PersonMerged, &to.UserID)
+	require.Equal(t, "4711", w.read(w.teacher, stays.ID).ExternalID)
+	w.clock.Advance(time.Minute)
+	for _, c := range []contract.CourseState{both, one} {
+		grade(to, c, 8000, 1)
+		var final int64
+		w.scan(&final, `select grade_final from enrollments where course_id = $1 and user_id = $2`, c.ID, to.UserID)
+		require.EqualValues(t, 8000, final)
+	}
+}

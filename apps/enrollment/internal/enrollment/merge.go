@@ -133,14 +133,14 @@ func (s *Service) mergeIn(ctx context.Context, tx Tx, course, from, to uuid.UUID
 	if err != nil {
 		return err
 	}
-	kept, ended := theirs.Existing.ID, mine.Existing.ID
+	kept, ended := theirs.Existing, mine.Existing
 	if mine.Existing.better(*theirs.Existing, mine.Course, now) {
 		kept, ended = ended, kept
-		if err := tx.SwapEnrollments(ctx, kept, ended, from, to); err != nil {
+		if err := tx.SwapEnrollments(ctx, kept.ID, ended.ID, from, to); err != nil {
 			return err
 		}
 	}
-	if err := tx.MoveBelongings(ctx, ended, kept); err != nil {
+	if err := tx.MoveBelongings(ctx, ended.ID, kept.ID); err != nil {
 		return err
 	}
 	stays, err := tx.LockLearner(ctx, course, to)
@@ -151,9 +151,9 @@ func (s *Service) mergeIn(ctx context.Context, tx Tx, course, from, to uuid.UUID
 	if err != nil {
 		return err
 	}
-	if theirs.Existing.GradeVersion > 0 { // assignment goes on counting for who stays
-		stays.Enrollment.GradeVersion = theirs.Existing.GradeVersion
-	}
+	// Assignment counts the versions of a grade by person.
+	stays.Enrollment.GradeVersion = theirs.Existing.GradeVersion
+	ends.Enrollment.ExternalSource, ends.Enrollment.ExternalID = ended.ExternalSource, ended.ExternalID
 	if err := s.combine(ctx, tx, &stays, ends, now); err != nil {
 		return err
 	}

@@ -93,7 +93,9 @@ const (
 	// Nobody has the id of an enrollment: it keeps the place while two are swapped.
 	parkEnrollmentSQL     = `update enrollments set user_id = id where id = $1`
 	reassignEnrollmentSQL = `update enrollments set user_id = $2, version = version + 1 where id = $1`
-	moveCertificateSQL    = `
+	// Versions of a grade are counted by person.
+	giveEnrollmentSQL  = `update enrollments set user_id = $2, grade_version = 0, version = version + 1 where id = $1`
+	moveCertificateSQL = `
 update certificates set enrollment_id = $2, version = version + 1
 where enrollment_id = $1 and not exists (select 1 from certificates where enrollment_id = $2)`
 	dropExternalIDSQL = `
@@ -103,7 +105,7 @@ where id = $1 and exists (select 1 from enrollments where id = $2 and external_i
 
 // ReassignEnrollment implements enrollment.PeopleTx.
 func (t tx) ReassignEnrollment(ctx context.Context, id, to uuid.UUID) error {
-	_, err := pg.Exec(ctx, t, reassignEnrollmentSQL, id, to)
+	_, err := pg.Exec(ctx, t, giveEnrollmentSQL, id, to)
 	return err
 }
 
