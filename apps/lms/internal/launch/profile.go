@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -57,6 +58,18 @@ func (l *launch) useProfile() error {
 		}
 		l.sites = append(l.sites, l.site(c, spare[:c.Ports]))
 		spare = spare[c.Ports:]
+	}
+	if infra.WantsOpenSearch() {
+		if len(spare) == 0 {
+			return fmt.Errorf("profile %s needs more ports than were set aside", p.Name)
+		}
+		c := infra.OpenSearch()
+		site := l.site(c, spare[:c.Ports])
+		l.components, l.sites = append(l.components, c), append(l.sites, site)
+		if l.plan.Settings == nil {
+			l.plan.Settings = map[string]string{}
+		}
+		maps.Copy(l.plan.Settings, c.Values(site))
 	}
 	if p.HasStateDatabase() {
 		host, port, err := net.SplitHostPort(freeport.Address(l.plan.DatabasePort))

@@ -19,6 +19,8 @@ type Program struct {
 	Dir     string
 	LogFile string
 	Grace   time.Duration
+	// Credential runs it as another user; nil keeps the caller's.
+	Credential *syscall.Credential
 }
 
 // Start runs the program with its output appended to its log file.
@@ -29,7 +31,7 @@ func (p Program) Start(context.Context) (Child, error) {
 	}
 	defer func() { _ = log.Close() }() // the program has its own handle
 	proc, err := childproc.Start(childproc.Spec{
-		Path: p.Path, Args: p.Args, Env: p.Env, Dir: p.Dir, Output: log, ParentDeath: syscall.SIGTERM,
+		Path: p.Path, Args: p.Args, Env: p.Env, Dir: p.Dir, Output: log, ParentDeath: syscall.SIGTERM, Credential: p.Credential,
 	})
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func (e *Engine) do(ctx context.Context, method, path string, in []byte, out any
 		}
 		req.SetBasicAuth(e.user, password)
 	}
-	res, err := e.client.Perform(req)
+	res, err := e.client.Stream(req)
 	if err != nil {
 		return away(err)
 	}

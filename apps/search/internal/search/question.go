@@ -169,7 +169,10 @@ type place struct {
 
 func places() []place {
 	return []place{
-		{CodeWords, "", worthCode}, {TitleWords, TitleStems, worthTitle}, {TagWords, TagStems, worthTag}, {AboutWords, AboutStems, worthAbout},
+		{CodeWords, "", worthCode},
+		{TitleWords, TitleStems, worthTitle},
+		{TagWords, TagStems, worthTag},
+		{AboutWords, AboutStems, worthAbout},
 		{TextWords, TextStems, worthText},
 	}
 }

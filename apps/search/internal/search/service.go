@@ -241,14 +241,14 @@ func cursorOf(p Params, s strictness, at []string) string {
 }
 
 func readCursor(p Params, text string) (cursor, error) {
-	var print string
+	var search string
 	var strict int
 	var after []string
-	more, err := page.Decode(text, &print, &strict, &after)
+	more, err := page.Decode(text, &search, &strict, &after)
 	if err != nil || !more {
 		return cursor{}, err
 	}
-	if print != fingerprint(p) || strict < 0 || strict >= int(strictnesses) || len(after) != len(orderOf(p.Sort))+1 {
+	if search != fingerprint(p) || strict < 0 || strict >= int(strictnesses) || len(after) != len(orderOf(p.Sort))+1 {
 		return cursor{}, apperr.Malformed("bad_cursor", "The cursor is not one that this search gave.")
 	}
 	return cursor{strictness(strict), after}, nil
