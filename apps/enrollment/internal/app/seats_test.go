@@ -372,56 +372,6 @@ func TestAnOfferThatIsNotTakenUpGoesOn(t *testing.T) {
 	require.Equal(t, "offered", w.read(third, d.ID).State)
 }
 
-// Rule 33: a refund ends the access, staff may keep it, and the end of a
-// subscription moves the end of access.
-func TestEntitlementsDecideAccess(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	c := w.course(priced)
-	until := w.clock.Now().Add(30 * 24 * time.Hour)
-	granted, grant := entitle(w, w.student, c, func(e *internalapi.Entitlement) { e.Enroll, e.ValidUntil = true, &until })
-	require.True(t, granted.Enrolled)
-	id := *granted.EnrollmentID
-	require.Equal(t, until, *w.read(w.student, id).AccessEndsAt)
-	again := func(change func(*internalapi.Entitlement)) internalapi.EntitlementReply {
-		change(&grant)
-		return call[internalapi.EntitlementReply](w, internalapi.CallEntitlement, "payment", grant.EntitlementID.String(), grant)
-	}
-	renewed := until.Add(30 * 24 * time.Hour)
-	again(func(e *internalapi.Entitlement) { e.ValidUntil = &renewed })
-	require.Equal(t, renewed, *w.read(w.student, id).AccessEndsAt)
-	require.Equal(t, []string{"activated", "dates_changed"}, w.told(id))
-	refunded := again(func(e *internalapi.Entitlement) { e.State, e.Reason = internalapi.EntitlementRevoked, "refund" })
-	require.False(t, refunded.Enrolled)
-	out := w.read(w.student, id)
-	require.Equal(t, []string{"withdrawn", "refund"}, []string{out.State, out.Reason})
-
-	keeper := w.learner()
-	kept, body := entitle(w, keeper, c, func(e *internalapi.Entitlement) { e.Enroll = true })
-	body.State, body.KeepAccess = internalapi.EntitlementRevoked, true
-	after := call[internalapi.EntitlementReply](w, internalapi.CallEntitlement, "payment", body.EntitlementID.String(), body)
-	require.True(t, after.Enrolled)
-	require.Equal(t, "active", w.read(keeper, *kept.EnrollmentID).State)
-}
-
-// A call that was overtaken changes nothing, and a repeated one gets its reply.
-func TestOlderEntitlementCallsAreDropped(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	c := w.course(priced)
-	id := uuid.New()
-	in := internalapi.Entitlement{EntitlementID: id, UserID: w.student.UserID, CourseID: c.ID, State: internalapi.EntitlementRevoked, Enroll: true}
-	callAt[internalapi.EntitlementReply](w, internalapi.CallEntitlement, "payment", id.String(), 2, in)
-	in.State = internalapi.EntitlementGranted
-	callAt[internalapi.EntitlementReply](w, internalapi.CallEntitlement, "payment", id.String(), 1, in)
-	var n int
-	w.scan(&n, `select count(*) from enrollments`)
-	require.Zero(t, n)
-	var state string
-	w.scan(&state, `select state from entitlements`)
-	require.Equal(t, "revoked", state)
-}
-
 func TestJoinCodes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
