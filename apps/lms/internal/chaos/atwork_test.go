@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func (s *school) class(t testing.TB) *class {
 	c := &class{school: s, learners: make([]e2e.Person, lanes), sittings: make([]e2e.Sitting, lanes)}
 	c.quiz, c.course = s.Quiz(t, s.Invite(t, "Quinn Master", s.Org, "instructor"))
 	path := "/api/v1/quizzes/" + c.quiz
-	must(t, s.Admin, http.MethodPatch, path, map[string]any{"time_limit_seconds": 3600}, "If-Match", s.Admin.Read(t, path).Header.Get("ETag")) // nobody's time is over here
+	must(t, s.Admin, http.MethodPatch, path, map[string]any{"time_limit_seconds": 3600, "unlimited_attempts": true}, "If-Match", s.Admin.Read(t, path).Header.Get("ETag")) // nobody's time is over here
 	c.assignment = made(t, s.Admin, "/api/v1/courses/"+c.course+"/assignments", map[string]any{"title": "Essay", "points": 100, "submission_types": []string{"text"}})
 	must(t, s.Admin, http.MethodPost, "/api/v1/assignments/"+c.assignment+"/publish", map[string]any{})
 	for i := range c.learners {
@@ -151,20 +152,27 @@ func higher(n *int64, to int64) {
 	}
 }
 
-// handedInQuizzes has everybody hand the attempt in while content is killed, and ask
-// again with the same key until that is answered. It fails when an attempt is not
-// handed in, or was so by an event that is missing or doubled.
+// handedInQuizzes has everybody take the quiz again and again, and hand each attempt
+// in while content is killed, with one key until that is answered. It fails when an
+// attempt is not handed in, or was so by an event that is missing or doubled.
 func (c *class) handedInQuizzes(t *testing.T) {
-	history := make([]chaos.Command, lanes)
-	keys := make([]string, lanes)
-	for i := range keys {
-		keys[i] = uuid.NewString()
-	}
+	const n = 10 * lanes
+	history := make([]chaos.Command, n)
+	busy := make([]sync.Mutex, lanes) // who takes it has one attempt at a time
 	var unanswered atomic.Int64
-	c.while(t, "content", lanes, func(i int) {
-		history[i] = chaos.Command{Key: c.sittings[i].ID}
+	c.while(t, "content", n, func(i int) {
+		p := c.learners[i%lanes]
+		busy[i%lanes].Lock()
+		defer busy[i%lanes].Unlock()
+		started, err := tryKeyed(p.API, http.MethodPost, "/api/v1/quizzes/"+c.quiz+"/attempts", map[string]any{})
+		if err != nil || started.Status >= 300 {
+			t.Errorf("%v %d %.200s", err, started.Status, started.Body)
+			return
+		}
+		attempt, key := started.ID(t), uuid.NewString()
+		history[i] = chaos.Command{Key: attempt}
 		for range 60 {
-			ans, err := c.learners[i].Try(http.MethodPost, "/api/v1/attempts/"+c.sittings[i].ID+"/submit", map[string]any{}, "Idempotency-Key", keys[i])
+			ans, err := p.Try(http.MethodPost, "/api/v1/attempts/"+attempt+"/submit", map[string]any{}, "Idempotency-Key", key)
 			if broken(ans, err) || strings.Contains(string(ans.Body), "idempotency_in_progress") {
 				unanswered.Add(1)
 				continue
@@ -177,11 +185,12 @@ func (c *class) handedInQuizzes(t *testing.T) {
 			return
 		}
 	})
+	require.False(t, t.Failed(), "attempts are started")
 	c.quiet(t)
 	var state, told []chaos.Seen
-	for i, p := range c.learners {
+	for i, h := range history {
 		var now e2e.Sitting
-		p.Read(t, "/api/v1/attempts/"+c.sittings[i].ID).JSON(t, &now)
+		c.learners[i%lanes].Read(t, "/api/v1/attempts/"+h.Key).JSON(t, &now)
 		if now.State != "in_progress" {
 			state = append(state, chaos.Seen{Key: now.ID, ID: now.ID})
 		}
@@ -198,7 +207,7 @@ func (c *class) handedInQuizzes(t *testing.T) {
 	}
 	v := chaos.Judge(history, state, told)
 	t.Log(v)
-	measured(t, "kill -9 of content while quizzes are handed in", "each handed in once", v.Bad() == 0 && v.Acknowledged == lanes,
+	measured(t, "kill -9 of content while quizzes are handed in", "each handed in once", v.Bad() == 0 && v.Acknowledged == n,
 		"%d acknowledged after %d tries without answer: %d lost, %d doubled, %d halfway", v.Acknowledged, unanswered.Load(), len(v.Lost), len(v.Doubled), len(v.Halfway))
 }
 
