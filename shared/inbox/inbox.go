@@ -96,6 +96,16 @@ type Options struct {
 	HoleAge time.Duration
 	// Wait is how long the sidecar may gather events; see Subscriber.
 	Wait time.Duration
+	// Without is for tests only.
+	Without Without
+}
+
+// Without switches guarantees off, so that a test of the whole can show what each
+// of them is for, and that it would see it missing.
+type Without struct {
+	Memory   bool // facts count as often as they are delivered
+	Sequence bool // snapshots are applied in the order in which they come
+	Repair   bool // what the broker does not bring is not fetched
 }
 
 // Inbox dispatches to handlers. Handlers are registered before it serves.

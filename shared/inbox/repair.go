@@ -57,6 +57,9 @@ type Repairer struct {
 // topic, stream or event that fails holds up no other. It is called every few
 // seconds, by one replica at a time.
 func (in *Inbox) Repair(ctx context.Context) error {
+	if in.o.Without.Repair {
+		return nil
+	}
 	in.repairer.Topics = in.Topics()
 	return in.repairer.Repair(ctx)
 }

@@ -60,6 +60,10 @@ type Options struct {
 	// Poll is how often the table is looked at for what other processes
 	// committed; default 100 ms.
 	Poll time.Duration
+	// Unkept is for tests only: events are forgotten before they are published,
+	// and published once, so that a test of the whole can show what the outbox is
+	// for, and that it would see it missing.
+	Unkept bool
 }
 
 // Outbox owns the relay and the call worker of one process.

@@ -64,6 +64,7 @@ cross join lateral (
 order by row_number() over (partition by o.shard order by o.n), o.shard`
 
 	markPublishedSQL = `update outbox set published_at = $2 where id = any ($1)`
+	forgetSQL        = `delete from outbox where id = any ($1)`
 
 	// Each half has a partial index.
 	pendingSQL = `
@@ -213,6 +214,11 @@ func (s *session) publishBatch(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	batch, messages := s.ob.fitting(batch)
+	if s.ob.o.Unkept {
+		if err := s.forget(ctx, batch); err != nil {
+			return 0, err
+		}
+	}
 	pctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), relayTimeout)
 	defer cancel()
 	failed, perr := s.ob.o.Transport.PublishBulk(pctx, s.ob.component, s.ob.topic, messages)
@@ -225,6 +231,20 @@ func (s *session) publishBatch(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	return s.mark(ctx, batch, failed)
+}
+
+// forget removes events that were not published yet; see Options.Unkept.
+func (s *session) forget(ctx context.Context, batch []outRow) error {
+	ids := make([]uuid.UUID, len(batch))
+	for i, r := range batch {
+		ids[i] = r.ID
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	if _, err := s.conn.Exec(ctx, forgetSQL, ids); err != nil {
+		return fmt.Errorf("forget events: %w", err)
+	}
+	return nil
 }
 
 // fitting cuts a batch to what one request to the sidecar may carry, but never

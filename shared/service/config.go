@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,15 +36,25 @@ type Config struct {
 	TraceSample float64 `default:"0.05" desc:"share of traces that are exported, 0 to 1"`
 	OTLP        string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"collector of traces; none if not set"`
 
-	DaprHost      string `env:"DAPR_HOST_IP" default:"127.0.0.1" desc:"where the sidecar listens"`
-	DaprHTTPPort  int    `env:"DAPR_HTTP_PORT" default:"3500" desc:"the sidecar's HTTP port"`
-	DaprGRPCPort  int    `env:"DAPR_GRPC_PORT" default:"50001" desc:"the sidecar's gRPC port"`
-	DaprHTTPAddr  string `envconfig:"DAPR_HTTP_ADDRESS" desc:"instead of host and port: host:port or unix:/path"`
-	DaprGRPCAddr  string `envconfig:"DAPR_GRPC_ADDRESS" desc:"instead of host and port: host:port or unix:/path"`
-	DaprAPIToken  string `env:"DAPR_API_TOKEN" secret:"true" desc:"what the sidecar wants to see"`
-	AppAPIToken   string `env:"APP_API_TOKEN" secret:"true" desc:"what the sidecar shows"`
+	DaprHost     string   `env:"DAPR_HOST_IP" default:"127.0.0.1" desc:"where the sidecar listens"`
+	DaprHTTPPort int      `env:"DAPR_HTTP_PORT" default:"3500" desc:"the sidecar's HTTP port"`
+	DaprGRPCPort int      `env:"DAPR_GRPC_PORT" default:"50001" desc:"the sidecar's gRPC port"`
+	DaprHTTPAddr string   `envconfig:"DAPR_HTTP_ADDRESS" desc:"instead of host and port: host:port or unix:/path"`
+	DaprGRPCAddr string   `envconfig:"DAPR_GRPC_ADDRESS" desc:"instead of host and port: host:port or unix:/path"`
+	DaprAPIToken string   `env:"DAPR_API_TOKEN" secret:"true" desc:"what the sidecar wants to see"`
+	AppAPIToken  string   `env:"APP_API_TOKEN" secret:"true" desc:"what the sidecar shows"`
+	TestWithout  []string `desc:"tests only: guarantees to switch off, of inbox, sequence, repair, outbox"`
+
 	ServiceSecret string `secret:"true" desc:"proof of identity towards auth; the secret service-<name> if not set"`
 }
+
+// What tests switch off to show what it is for.
+const (
+	withoutInbox    = "inbox"
+	withoutSequence = "sequence"
+	withoutRepair   = "repair"
+	withoutOutbox   = "outbox"
+)
 
 // prefix of all variables that are ours.
 const prefix = "LMS"
@@ -88,6 +99,11 @@ func loadConfig(env config.Env) (Config, error) {
 	}
 	if c.ClockFile != "" && c.Environment != "development" {
 		return c, errors.New("configuration: LMS_CLOCK_FILE moves the clock: it is for development only")
+	}
+	for _, guarantee := range c.TestWithout {
+		if c.Environment == "production" || !slices.Contains([]string{withoutInbox, withoutSequence, withoutRepair, withoutOutbox}, guarantee) {
+			return c, fmt.Errorf("configuration: LMS_TEST_WITHOUT switches guarantees off (%s, %s, %s, %s), and never in production", withoutInbox, withoutSequence, withoutRepair, withoutOutbox)
+		}
 	}
 	switch c.Environment {
 	case "development", "test":

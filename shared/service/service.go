@@ -187,7 +187,7 @@ func (k *Kit) openDatabase(ctx context.Context) (err error) {
 	}
 	m := k.Metrics
 	k.Outbox = outbox.New(outbox.Options{
-		DB: k.DB, Transport: carrier{k.Dapr}, Compose: compose, Log: k.Log,
+		DB: k.DB, Transport: carrier{k.Dapr}, Compose: compose, Log: k.Log, Unkept: slices.Contains(k.Config.TestWithout, withoutOutbox),
 		Metrics: outbox.Metrics{
 			Published: func(n int) { m.OutboxSent("event", "ok", n) },
 			CallDone: func(to, _ string, ok bool) {
@@ -196,7 +196,14 @@ func (k *Kit) openDatabase(ctx context.Context) (err error) {
 			Parked: func(to, _ string) { m.OutboxSent(kindOf(to), "parked", 1) },
 		},
 	})
-	k.Inbox = inbox.New(inbox.Options{DB: k.DB, Producers: carrier{k.Dapr}, Log: k.Log, Metrics: k.InboxMetrics()})
+	k.Inbox = inbox.New(inbox.Options{
+		DB: k.DB, Producers: carrier{k.Dapr}, Log: k.Log, Metrics: k.InboxMetrics(),
+		Without: inbox.Without{
+			Memory:   slices.Contains(k.Config.TestWithout, withoutInbox),
+			Sequence: slices.Contains(k.Config.TestWithout, withoutSequence),
+			Repair:   slices.Contains(k.Config.TestWithout, withoutRepair),
+		},
+	})
 	k.Jobs = jobs.New(jobs.Options{DB: k.DB, Log: k.Log, Standing: func(ctx context.Context, id uuid.UUID) (internalapi.ActorStanding, error) {
 		return k.standing(ctx, id)
 	}})

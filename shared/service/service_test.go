@@ -165,6 +165,7 @@ func TestAServiceRefusesToStart(t *testing.T) {
 	}{
 		"misspelt":        {map[string]string{"LMS_LISTN": "x"}, nothing, "unknown LMS_LISTN"},
 		"misspelt own":    {map[string]string{"LMS_COURSE_SIZ": "1"}, nothing, "unknown LMS_COURSE_SIZ"},
+		"no inbox":        {map[string]string{"LMS_ENVIRONMENT": "production", "LMS_TEST_WITHOUT": "inbox"}, nothing, "never in production"},
 		"no tokens":       {map[string]string{"LMS_ENVIRONMENT": "production", "APP_API_TOKEN": ""}, nothing, "production needs APP_API_TOKEN"},
 		"environment":     {map[string]string{"LMS_ENVIRONMENT": "prod"}, nothing, `LMS_ENVIRONMENT is "prod"`},
 		"log level":       {map[string]string{"LMS_LOG_LEVEL": "loud"}, nothing, `log level "loud"`},

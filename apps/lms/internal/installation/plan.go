@@ -41,6 +41,9 @@ type ServicePorts struct{ App, DaprHTTP, DaprGRPC, DaprInternal, DaprProfile int
 // profiles is the variable that makes all services and sidecars serve profiles.
 const profiles = "LMS_PPROF"
 
+// without is the variable by which tests switch guarantees off.
+const without = "LMS_TEST_WITHOUT"
+
 func profiled() bool {
 	on, err := strconv.ParseBool(os.Getenv(profiles))
 	return err == nil && on
@@ -235,7 +238,7 @@ func inherited(service string) []string {
 		if slices.Contains([]string{"PATH", "HOME", "TZ", "GOCOVERDIR"}, name) || strings.HasPrefix(name, "OTEL_") {
 			return true
 		}
-		return service != "" && (name == profiles || strings.HasPrefix(name, "LMS_"+strings.ToUpper(service)+"_"))
+		return service != "" && (name == profiles || name == without || strings.HasPrefix(name, "LMS_"+strings.ToUpper(service)+"_"))
 	}
 	var env []string
 	for _, kv := range os.Environ() {
