@@ -1,9 +1,13 @@
 // Package sidecartest starts real sidecars with components of the embedded
-// profile, for tests.
+// profile, for tests; or with those of another one, whose products run already:
+// LMS_TEST_PROFILE names it, LMS_TEST_SECRETS a file with their passwords, and the
+// variables that it reads are in the environment.
 package sidecartest
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -11,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -38,7 +43,7 @@ type Options struct {
 	App        string   // app id
 	Home       string   // folder of the installation; the sidecars run in its subfolder run
 	AppPort    string   // "" for none
-	Components []string // file names of components/embedded
+	Components []string // file names of the profile
 }
 
 // program is the sidecar to test with: LMS_TEST_DAPRD, or what `lms up` has
@@ -110,8 +115,13 @@ func Start(t testing.TB, o Options) Sidecar {
 	root := sourceTree(t)
 	path := program(t, root)
 	resources := t.TempDir()
+	profile := cmp.Or(os.Getenv("LMS_TEST_PROFILE"), "embedded")
+	if file := os.Getenv("LMS_TEST_SECRETS"); file != "" {
+		addSecrets(t, filepath.Join(o.Home, "secrets.json"), file)
+		o.Components = slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(o.Components), "secrets.yaml"))))
+	}
 	for _, name := range o.Components {
-		raw, err := os.ReadFile(filepath.Join(root, "components", "embedded", name))
+		raw, err := os.ReadFile(filepath.Join(root, "components", profile, name))
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(resources, name), raw, 0o600))
 	}
@@ -152,6 +162,23 @@ func Start(t testing.TB, o Options) Sidecar {
 	s := Sidecar{HTTP: "127.0.0.1:" + ports[0], GRPC: "127.0.0.1:" + ports[1]}
 	require.Eventually(t, func() bool { return healthy("http://"+s.HTTP+"/v1.0/healthz/outbound") == nil }, patience, 10*time.Millisecond, "%s", &out)
 	return s
+}
+
+// addSecrets adds the passwords of a file to those that a test has made.
+func addSecrets(t testing.TB, to, from string) {
+	t.Helper()
+	all := map[string]string{}
+	for _, file := range []string{from, to} {
+		raw, err := os.ReadFile(file)
+		if file == to && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(raw, &all))
+	}
+	raw, err := json.Marshal(all)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(to, raw, 0o600))
 }
 
 func healthy(url string) error {
