@@ -37,7 +37,7 @@ s3: ## Build MinIO, the S3 server that tests run against (once; minutes)
 	@go test -count=1 ./shared/testkit/s3test -run TestMinIOIsBuilt
 
 # The tests run the programs of the source tree's own folder.
-test chaos bench: HOME_DIR = .lms
+test chaos matrix matrix-short bench: HOME_DIR = .lms
 
 .PHONY: test
 test: build sidecar s3 ## All tests, also against the whole running system; TEST_FLAGS= leaves the race detector out
@@ -73,6 +73,15 @@ images: ## Build the images lms and sidecar (needs a container engine with build
 .PHONY: chaos
 chaos: build sidecar ## Kill what can be killed under load and count what is lost (minutes)
 	go test -count=1 -v -timeout 60m -tags chaos ./apps/lms/internal/chaos/...
+
+.PHONY: matrix
+matrix: build sidecar ## Run the same programs on every profile, break everything, count what is lost (40 minutes)
+	go test -count=1 -v -timeout 90m -tags matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
+	go test -count=1 -v -timeout 40m -tags matrix -run 'TestMatrixSeesALoss$$|TestStateStores$$' ./apps/lms/internal/chaos/
+
+.PHONY: matrix-short
+matrix-short: build sidecar ## The same with a tenth of the commands (15 minutes)
+	LMS_TEST_MATRIX=short go test -count=1 -v -timeout 30m -tags matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
 
 .PHONY: bench
 bench: build sidecar ## Measure the whole running system and print the figures (minutes)

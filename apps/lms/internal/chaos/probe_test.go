@@ -1,4 +1,4 @@
-//go:build chaos
+//go:build chaos || matrix
 
 package chaos_test
 
@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,9 +29,14 @@ import (
 	"lms/shared/testkit"
 )
 
-// probeApp is the app id of the probe: one that may consume course.events and
-// that does not run yet.
-const probeApp = "search"
+const (
+	// probeApp is the service that the probe is for its database and for the
+	// producers: one that may consume course.events.
+	probeApp = "search"
+	// probeSidecar is its app id, and so its consumer group: its own, that it
+	// shares no deliveries with the service.
+	probeSidecar = "probe"
+)
 
 // probe is a service of the kit that this test runs beside the installation's
 // own, with a sidecar and a database of its own. It writes down each event that
@@ -41,6 +48,25 @@ type probe struct {
 	stop   context.CancelFunc
 	ended  chan error
 	daprd  *exec.Cmd
+}
+
+// admitted is a copy of a profile in which one more app may
+// read every topic.
+func admitted(t testing.TB, profile, app string) string {
+	t.Helper()
+	dir := t.TempDir()
+	files, err := filepath.Glob(filepath.Join(profile, "*.yaml"))
+	require.NoError(t, err)
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		text := strings.Replace(string(raw), "scopes:\n", "scopes:\n  - "+app+"\n", 1)
+		if name, ok := strings.CutPrefix(strings.TrimSuffix(filepath.Base(file), ".yaml"), "events-"); ok {
+			text = strings.Replace(text, "name: subscriptionScopes\n      value: \"", "name: subscriptionScopes\n      value: \""+app+"="+name+".events;", 1)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(file)), []byte(text), 0o600))
+	}
+	return dir
 }
 
 // effects is a table of a probe: a line per effect, in the order of the commits
@@ -59,12 +85,13 @@ func probeDB(t testing.TB) *pgxpool.Pool {
 }
 
 // probe starts one. before is called for each batch before its effect is noted.
-func (s *school) probe(t testing.TB, pool *pgxpool.Pool, before func(handler string, batch []inbox.Event)) *probe {
+func (s *school) probe(t testing.TB, pool *pgxpool.Pool, before func(handler string, batch []inbox.Event), without ...string) *probe {
 	t.Helper()
 	svc := installation.Service{Name: probeApp, Database: true}
 	plan, err := installation.NewPlan(installation.Home{Dir: s.Home}, system.Root(t), []installation.Service{svc}, strings.TrimPrefix(s.URL, "http://"), "info")
 	require.NoError(t, err)
 	s.join(t, plan)
+	plan.Components = admitted(t, plan.Components, probeSidecar)
 	p := &probe{school: s, pool: pool, ended: make(chan error, 1)}
 
 	env := config.Env{}
@@ -74,6 +101,7 @@ func (s *school) probe(t testing.TB, pool *pgxpool.Pool, before func(handler str
 		}
 	}
 	env["LMS_LOG_LEVEL"] = "error" // its log is this test's output
+	env["LMS_TEST_WITHOUT"] = strings.Join(without, ",")
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
 	go func() {
@@ -83,7 +111,9 @@ func (s *school) probe(t testing.TB, pool *pgxpool.Pool, before func(handler str
 			return nil
 		})
 	}()
-	p.daprd = exec.Command(installation.Home{Dir: s.Home}.Program("daprd"), plan.SidecarArgs(svc)...)
+	args := plan.SidecarArgs(svc)
+	args[slices.Index(args, "--app-id")+1] = probeSidecar
+	p.daprd = exec.Command(installation.Home{Dir: s.Home}.Program("daprd"), args...)
 	p.daprd.Dir, p.daprd.Env = installation.Home{Dir: s.Home}.Run(), plan.SidecarEnv(svc)
 	log, err := os.Create(installation.Home{Dir: s.Home}.Log("probe-sidecar"))
 	require.NoError(t, err)

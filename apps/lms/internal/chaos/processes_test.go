@@ -1,4 +1,4 @@
-//go:build chaos
+//go:build chaos || matrix
 
 package chaos_test
 
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"lms/apps/lms/internal/installation"
 	"lms/apps/lms/internal/system"
+	"lms/shared/freeport"
 )
 
 // services are those that run: all whose program is in the source tree.
@@ -43,6 +45,23 @@ func victims(t testing.TB) [][2]string {
 func (s *school) join(t testing.TB, plan *installation.Plan) {
 	t.Helper()
 	plan.Components, plan.Variables = s.Profile(t)
+	s.brokerUp(t)
+}
+
+// brokerUp waits for a broker that is just being started again: a sidecar that
+// cannot reach it ends, and nobody starts those of a test again.
+func (s *school) brokerUp(t testing.TB) {
+	t.Helper()
+	await(t, time.Minute, "the broker listens", func() bool {
+		for _, port := range s.Broker(t).Ports {
+			conn, err := net.DialTimeout("tcp", freeport.Address(port), time.Second)
+			if err != nil {
+				return false
+			}
+			_ = conn.Close() // it was only knocked at
+		}
+		return true
+	})
 }
 
 // setting reads one environment variable that a process of the installation was

@@ -1,4 +1,4 @@
-//go:build chaos
+//go:build chaos || matrix
 
 package chaos_test
 
@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,12 @@ type replica struct{ service, sidecar *exec.Cmd }
 func (s *school) replica(t testing.TB, name string) *replica {
 	t.Helper()
 	home := installation.Home{Dir: s.Home}
-	svc := installation.Service{Name: name, Database: true}
+	all := services(t)
+	svc := all[slices.IndexFunc(all, func(s installation.Service) bool { return s.Name == name })]
+	database := ""
+	if svc.Database {
+		database = s.setting(t, name, "LMS_DATABASE_URL")
+	}
 	plan, err := installation.NewPlan(home, system.Root(t), []installation.Service{svc}, strings.TrimPrefix(s.URL, "http://"), "info")
 	require.NoError(t, err)
 	s.join(t, plan)
@@ -42,7 +48,7 @@ func (s *school) replica(t testing.TB, name string) *replica {
 		return cmd
 	}
 	r := &replica{
-		service: run(name+"-second", name, plan.ServiceEnv(svc, s.setting(t, name, "LMS_DATABASE_URL"))),
+		service: run(name+"-second", name, plan.ServiceEnv(svc, database)),
 		sidecar: run(name+"-second-sidecar", "daprd", plan.SidecarEnv(svc), plan.SidecarArgs(svc)...),
 	}
 	ready := plan.ProbeURL(svc)

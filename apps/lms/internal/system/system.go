@@ -174,7 +174,7 @@ func (s *System) ofKind(t testing.TB, kind string) (found Process) {
 			found = p
 		}
 	}
-	require.NotZero(t, found.PID, "no process of the kind %s runs", kind)
+	require.NotEmpty(t, found.Service, "there is no process of the kind %s", kind)
 	return found
 }
 
