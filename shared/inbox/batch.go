@@ -161,7 +161,7 @@ func (in *Inbox) handled(name string, fresh []Event) {
 }
 
 func (in *Inbox) fresh(ctx context.Context, u *pg.Unit, h handler, mine []Event) ([]Event, error) {
-	if h.state && in.o.Without.Sequence || !h.state && in.o.Without.Memory {
+	if h.own || h.state && in.o.Without.Sequence || !h.state && in.o.Without.Memory {
 		return mine, nil
 	}
 	if h.state {

@@ -1,10 +1,11 @@
 // Package inbox receives events and reliable calls so that each has its effect
 // once. A handler is a *state* handler (the event carries the whole snapshot:
 // applied if and only if it is newer than what was applied) or a *fact*
-// handler (every event id counts once, in any order). Memory and effect are
-// one transaction. What can never succeed goes to the service's own
-// dead_letter table; all else is retried by the broker. Numbers that are
-// missing from a stream are fetched from the producer's outbox.
+// handler (every event id counts once, in any order); one that keeps the events
+// themselves remembers by itself (Own). Memory and effect are one transaction.
+// What can never succeed goes to the service's own dead_letter table; all else is
+// retried by the broker. Numbers that are missing from a stream are fetched from
+// the producer's outbox.
 package inbox
 
 import (
@@ -66,6 +67,7 @@ type handler struct {
 	topic string
 	types []string
 	state bool
+	own   bool // remembers by itself what it has had
 	fn    BatchFunc
 }
 
@@ -144,6 +146,13 @@ func (in *Inbox) State(name, topic string, types []string, fn BatchFunc) {
 // Fact registers a handler that gets every event once, in no order.
 func (in *Inbox) Fact(name, topic string, types []string, fn BatchFunc) {
 	in.handlers = append(in.handlers, handler{name: name, topic: topic, types: types, fn: fn})
+}
+
+// Own registers a handler that remembers by itself which events it has had: it is
+// given every event as often as it comes, in no order. For a service that keeps
+// the events themselves, where a second memory of their ids would only cost.
+func (in *Inbox) Own(name, topic string, types []string, fn BatchFunc) {
+	in.handlers = append(in.handlers, handler{name: name, topic: topic, types: types, own: true, fn: fn})
 }
 
 // Topics are the topics that have handlers, in order.

@@ -427,3 +427,18 @@ func TestSubscriptionsAreInBulk(t *testing.T) {
 	require.JSONEq(t, `[{"pubsubname":"events-course","topic":"course.events","route":"/events/course.events",
 	  "bulkSubscribe":{"enabled":true,"maxMessagesCount":200,"maxAwaitDurationMs":20},"metadata":{"rawPayload":"true"}}]`, w.Body.String())
 }
+
+// TestAHandlerThatRemembersByItself is given what comes again, and costs no second
+// memory; numbers are watched for it as for all others.
+func TestAHandlerThatRemembersByItself(t *testing.T) {
+	t.Parallel()
+	f := setup(t, func(in *inbox.Inbox) { in.Own("keeps", topic, []string{"lms.course.viewed.v1"}, record("keeps")) })
+	withEffects(t, f)
+	e := event("lms.course.viewed.v1", uuid.New(), 1, 1, 7)
+	allAre(t, "SUCCESS", f.deliver(t, e))
+	allAre(t, "SUCCESS", f.deliver(t, e))
+	var given, remembered, streams int
+	require.NoError(t, f.db.Pool.QueryRow(t.Context(), `select (select count(*) from effect), (select count(*) from inbox), (select count(*) from stream_position)`).
+		Scan(&given, &remembered, &streams))
+	require.Equal(t, []int{2, 0, 1}, []int{given, remembered, streams})
+}

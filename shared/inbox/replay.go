@@ -83,6 +83,9 @@ func (in *Inbox) replayBatch(ctx context.Context, h handler, batch []Event) erro
 }
 
 func forget(ctx context.Context, u *pg.Unit, h handler, batch []Event) error {
+	if h.own {
+		return nil // it knows best what it has had
+	}
 	var ids, aggregates []uuid.UUID
 	var seqs []int64
 	for _, e := range batch {
