@@ -11,7 +11,7 @@ export GOFLAGS := $(GOFLAGS) -tags=disable_grpc_modules
 # several names, whose pages all of them share.
 CARRIED := $(patsubst apps/%/entry/entry.go,%,$(wildcard apps/*/entry/entry.go))
 # Packages whose tests know -update, and write what follows from the code.
-DOCUMENTED := $(addsuffix /internal/app,./apps/user ./apps/auth ./apps/course ./apps/enrollment ./apps/content ./apps/assignment ./apps/notification ./apps/payment ./apps/search) ./apps/gateway/internal/edge ./shared/service
+DOCUMENTED := $(addsuffix /internal/app,./apps/user ./apps/auth ./apps/course ./apps/enrollment ./apps/content ./apps/assignment ./apps/notification ./apps/payment ./apps/search ./apps/analytics) ./apps/gateway/internal/edge ./shared/service
 
 .PHONY: help
 help: ## This list

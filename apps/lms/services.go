@@ -1,6 +1,7 @@
 package main
 
 import (
+	analytics "lms/apps/analytics/entry"
 	assignment "lms/apps/assignment/entry"
 	auth "lms/apps/auth/entry"
 	content "lms/apps/content/entry"
@@ -21,7 +22,7 @@ func carried() map[string]func() {
 	return map[string]func(){
 		"user": user.Main, "auth": auth.Main, "course": course.Main, "enrollment": enrollment.Main,
 		"content": content.Main, "assignment": assignment.Main, "notification": notification.Main, "payment": payment.Main,
-		"search":  search.Main,
+		"search": search.Main, "analytics": analytics.Main,
 		"gateway": gateway.Main,
 	}
 }

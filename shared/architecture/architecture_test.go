@@ -133,7 +133,8 @@ var adapters = map[string][]string{
 	"notification": {"outgoing"},
 	"search":       {"bleveindex", "opensearch", "enginetest"},
 	// The mock gateway stands for a company elsewhere, with tables and pages of its own.
-	"payment": {"mockgateway"},
+	"payment":   {"mockgateway"},
+	"analytics": {"export"},
 }
 
 func allowedInDomain(service, path string) bool {

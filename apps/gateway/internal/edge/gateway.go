@@ -26,7 +26,7 @@ import (
 
 // Config is read from LMS_GATEWAY_….
 type Config struct {
-	Services       []string      `default:"user,auth,course,enrollment,content,assignment,notification,payment,search" desc:"Services that are deployed; others answer 503"`
+	Services       []string      `default:"user,auth,course,enrollment,content,assignment,notification,payment,search,analytics" desc:"Services that are deployed; others answer 503"`
 	CORSOrigins    []string      `envconfig:"CORS_ORIGINS" desc:"Origins whose pages may call the API, such as https://app.example.org; none by default"`
 	TrustedProxies []string      `desc:"Addresses (CIDR) of the proxies before the gateway, whose X-Forwarded-For is believed"`
 	AddressRate    int           `default:"6000" desc:"Requests per minute of one address (a /64 of IPv6); a school may share one"`

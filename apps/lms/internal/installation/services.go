@@ -39,6 +39,7 @@ func Services() []Service {
 		{Name: "notification", DeadLetters: true},
 		{Name: "payment", Database: true},
 		{Name: "search", DeadLetters: true, Index: true},
+		{Name: "analytics", Database: true},
 		{Name: Gateway, Edge: true},
 	}
 }

@@ -34,7 +34,7 @@ type Config struct {
 	DeletedRetention     time.Duration `default:"720h" desc:"how long a deleted account keeps its data before it is erased everywhere"`
 	SecurityRetention    time.Duration `default:"9600h" desc:"how long the security audit is kept"`
 	ExportRetention      time.Duration `default:"168h" desc:"how long the file of a data export can be fetched"`
-	PersonServices       []string      `default:"course,enrollment,content,assignment,notification,payment,search" desc:"services that keep personal data, by commas"`
+	PersonServices       []string      `default:"course,enrollment,content,assignment,notification,payment,search,analytics" desc:"services that keep personal data, by commas"`
 	PasswordSlots        int           `default:"4" desc:"passwords hashed at once; each takes 19 MiB"`
 	LongJobs             int           `default:"4" desc:"imports, merges, exports and erasures that run at once"`
 }

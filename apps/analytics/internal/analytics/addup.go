@@ -1,0 +1,83 @@
+package analytics
+
+import (
+	"context"
+
+	"lms/apps/analytics/internal/tally"
+	"lms/shared/work"
+)
+
+// batch is how many events are added up in one transaction.
+const batch = 5_000
+
+// horizon is the ord up to which everything that will ever be there is there.
+func (s *Service) horizon(ctx context.Context) (upto int64, err error) {
+	err = s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		if err := tx.StopIntake(ctx); err != nil {
+			return err
+		}
+		upto, err = tx.Arrived(ctx)
+		return err
+	})
+	return upto, err
+}
+
+// AddUpAll adds up all events that have arrived.
+func (s *Service) AddUpAll(ctx context.Context) error {
+	var behind bool
+	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		arrived, err := tx.Arrived(ctx)
+		if err != nil {
+			return err
+		}
+		place, _, err := tx.Place(ctx)
+		behind = place < arrived
+		return err
+	})
+	if err != nil || !behind {
+		return err
+	}
+	upto, err := s.horizon(ctx)
+	if err != nil {
+		return err
+	}
+	for more := true; more; {
+		err := s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+			if err := tx.HoldTallies(ctx); err != nil {
+				return err
+			}
+			more, _, err = s.addUp(ctx, tx, upto, batch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addUp adds one batch up, of what has arrived up to an ord; more says that there
+// is more. The caller holds the tallies that it is about.
+func (s *Service) addUp(ctx context.Context, tx Tx, upto int64, limit int) (more bool, n int, err error) {
+	place, _, err := tx.Place(ctx)
+	if err != nil || place >= upto {
+		return false, 0, err
+	}
+	events, err := tx.Arrivals(ctx, place, upto, limit)
+	if err != nil {
+		return false, 0, err
+	}
+	book := tally.NewBook()
+	for _, e := range events {
+		if err := book.Add(e); err != nil {
+			return false, 0, err
+		}
+	}
+	if err := tx.Settle(ctx, book); err != nil {
+		return false, 0, err
+	}
+	if len(events) == limit {
+		upto, more = events[len(events)-1].Ord, true
+	}
+	return more, len(events), tx.SetPlace(ctx, upto, s.Now())
+}
