@@ -86,4 +86,4 @@ matrix-short: build sidecar ## The same with a tenth of the commands (15 minutes
 .PHONY: bench
 bench: build sidecar ## Measure the whole running system and print the figures (minutes)
 	go test -count=1 -v -timeout 60m -tags bench ./apps/lms/internal/bench/...
-	go test -count=1 -v -tags bench -run Figures ./apps/notification/internal/app ./apps/search/internal/bleveindex ./apps/search/internal/opensearch
+	go test -count=1 -v -tags bench -run Figures ./apps/notification/internal/app ./apps/analytics/internal/app ./apps/search/internal/bleveindex ./apps/search/internal/opensearch

@@ -18,13 +18,14 @@ import (
 	"lms/apps/lms/internal/system"
 )
 
-// works makes one of everything that content, assignment, notification and
-// payment have, for the services that run: what a route names by an id has to be
+// works makes one of everything that content, assignment, notification, payment
+// and analytics have, for the services that run: what a route names by an id has to be
 // there.
 func (s *school) works(t testing.TB, o *organisation, course string) ids {
 	t.Helper()
 	makers := map[string]func(testing.TB, *organisation, string) ids{
 		"content": contents, "assignment": assignments, "notification": notifications, "payment": s.purchases,
+		"analytics": reports,
 	}
 	out := ids{}
 	for _, name := range serviceNames(t) {

@@ -1,0 +1,127 @@
+//go:build bench
+
+package app
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lms/apps/analytics/internal/history"
+	"lms/apps/analytics/internal/historytest"
+	"lms/apps/analytics/internal/report"
+	"lms/shared/inbox"
+)
+
+const million = 1_000_000
+
+// TestFigures measures intake, rebuild and reports over a million events, and holds
+// every report against a plain recomputation, number for number.
+func TestFigures(t *testing.T) {
+	s := historytest.Make(historytest.Options{Seed: 42, Events: million, Courses: 200, Begins: time.Date(2025, 4, 1, 0, 0, 0, 0, time.UTC), Days: 330})
+	w := newWorldIn(t, s.Tenant, s.Units)
+	intake(t, w, s)
+
+	began := time.Now()
+	checked, found := w.recompute(false)
+	require.Empty(t, found)
+	figure("events added up anew, per second", "%.0f", float64(checked)/time.Since(began).Seconds())
+
+	speed(t, w, s)
+	compareAll(t, w, s, newModel(t, s.Events))
+	figure("reports equal to a plain recomputation of", "%.0f events", float64(len(s.Events)))
+}
+
+func figure(what, format string, v float64) { fmt.Printf("| %s | "+format+" |\n", what, v) }
+
+// intake delivers the history as the sidecar would, a topic beside the other, while
+// events are added up as they come.
+func intake(t *testing.T, w *world, s *historytest.School) {
+	t.Helper()
+	topics := map[string][]inbox.Event{}
+	var searches []history.Event
+	for _, e := range s.Events {
+		if e.Type == history.TypeSearched {
+			searches = append(searches, e)
+			continue
+		}
+		topic := strings.Split(e.Type, ".")[1]
+		topics[topic] = append(topics[topic], w.cloud(inbox.Event{
+			ID: e.ID, Type: e.Type, Time: e.Time, AggregateID: e.AggregateID, Seq: e.Seq, TenantID: e.TenantID, OrgUnitID: e.OrgUnitID, CourseID: e.CourseID, ActorID: e.ActorID, Data: e.Data,
+		}))
+	}
+	adding := make(chan error, 1)
+	stop := make(chan struct{})
+	go func() {
+		for {
+			if err := w.service.AddUpAll(t.Context()); err != nil {
+				adding <- err
+				return
+			}
+			select {
+			case <-stop:
+				adding <- w.service.AddUpAll(t.Context())
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	began := time.Now()
+	var delivered atomic.Int64
+	var wg sync.WaitGroup
+	for _, all := range topics {
+		wg.Go(func() {
+			for batch := range slices.Chunk(all, 200) {
+				for _, err := range w.inbox.Apply(t.Context(), batch) {
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				delivered.Add(int64(len(batch)))
+			}
+		})
+	}
+	wg.Wait()
+	kept := time.Since(began)
+	close(stop)
+	require.NoError(t, <-adding)
+	figure("events kept, per second", "%.0f", float64(delivered.Load())/kept.Seconds())
+	figure("events kept and added up, per second", "%.0f", float64(delivered.Load())/time.Since(began).Seconds())
+	for _, e := range searches {
+		w.searched(e)
+	}
+	w.addUp()
+	w.exec(`analyze`)
+}
+
+// speed asks every report again and again, of everything and of one course.
+func speed(t *testing.T, w *world, s *historytest.School) {
+	t.Helper()
+	var all []time.Duration
+	for _, r := range report.Catalogue() {
+		var times []time.Duration
+		for i := range 40 {
+			q := url.Values{"time_zone": {"Europe/Berlin"}}
+			if r.NeedsCourse || i%2 == 1 && r.About == report.AboutLearning {
+				q.Set("course_id", s.Courses[i%len(s.Courses)].ID.String())
+			}
+			began := time.Now()
+			w.as(w.root).GET("/api/v1/reports/" + string(r.Name) + "?" + q.Encode()).Expect(200)
+			times = append(times, time.Since(began))
+		}
+		slices.Sort(times)
+		all = append(all, times...)
+		figure("report "+string(r.Name)+", p50 and slowest of 40", "%.0f ms", float64(times[len(times)/2].Milliseconds()))
+		figure("report "+string(r.Name)+", slowest", "%.0f ms", float64(times[len(times)-1].Milliseconds()))
+	}
+	slices.Sort(all)
+	figure("all reports over a million events, p99", "%.0f ms", float64(all[len(all)*99/100].Milliseconds()))
+}
