@@ -35,7 +35,7 @@ var computing = []string{
 	"github.com/google/uuid", "golang.org/x/crypto", "golang.org/x/text", "github.com/golang-jwt/jwt/v5", "github.com/pquerna/otp",
 	"github.com/beevik/etree", "github.com/arran4/golang-ical", "github.com/go-pdf/fpdf", "github.com/skip2/go-qrcode",
 	"github.com/blevesearch/snowballstem", "github.com/blevesearch/bleve/v2/analysis",
-	"github.com/gabriel-vasile/mimetype", "github.com/microcosm-cc/bluemonday", "golang.org/x/net/html", "golang.org/x/image", "golang.org/x/net/publicsuffix",
+	"github.com/gabriel-vasile/mimetype", "github.com/microcosm-cc/bluemonday", "github.com/go-analyze/charts", "golang.org/x/net/html", "golang.org/x/image", "golang.org/x/net/publicsuffix",
 }
 
 // inputOutput are the parts of the standard library that a domain package may

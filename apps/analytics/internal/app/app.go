@@ -3,14 +3,17 @@ package app
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"lms/apps/analytics/internal/analytics"
+	"lms/apps/analytics/internal/dashboard"
 	"lms/apps/analytics/internal/events"
 	"lms/apps/analytics/internal/export"
 	"lms/apps/analytics/internal/history"
 	"lms/apps/analytics/internal/httpapi"
 	"lms/apps/analytics/internal/postgres"
+	"lms/apps/analytics/internal/xapi"
 	"lms/shared/contracts"
 	"lms/shared/service"
 )
@@ -34,7 +37,11 @@ func Build(_ context.Context, k *service.Kit) error {
 		Store: postgres.NewStore(k.DB), Archive: history.NewArchive(), Authz: k.Authz, Courses: events.NewCourses(k.Dapr, k.Now), People: people,
 		Now: k.Now, NewID: k.NewID, Log: k.Log,
 	})
-	(&httpapi.API{Service: svc}).Mount(k.Web)
+	page, err := dashboard.NewPage()
+	if err != nil {
+		return err
+	}
+	(&httpapi.API{Service: svc, Page: page, Statements: xapi.Writer{Home: strings.TrimSuffix(k.Config.PublicURL, "/")}}).Mount(k.Web)
 	events.Receivers{Service: svc, Wrap: postgres.NewTx, People: people}.Register(k.Inbox)
 	(&export.Jobs{Service: svc, Objects: k.Objects}).Handle(k.Jobs)
 	k.Recompute(svc.Recompute)

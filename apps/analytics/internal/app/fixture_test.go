@@ -13,11 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/analytics/internal/analytics"
+	"lms/apps/analytics/internal/dashboard"
 	"lms/apps/analytics/internal/events"
 	"lms/apps/analytics/internal/export"
 	"lms/apps/analytics/internal/history"
 	"lms/apps/analytics/internal/httpapi"
 	"lms/apps/analytics/internal/postgres"
+	"lms/apps/analytics/internal/xapi"
 	"lms/shared/authz"
 	"lms/shared/clock"
 	contract "lms/shared/contracts/events"
@@ -124,7 +126,9 @@ func newWorldIn(t testing.TB, tenant uuid.UUID, units []uuid.UUID) *world {
 	})
 	tokens := testkit.NewTokens(t)
 	w.router = web.NewRouter(web.Options{Service: "analytics", Verifier: tokens.Verifier(), Authz: policy})
-	(&httpapi.API{Service: w.service}).Mount(w.router)
+	page, err := dashboard.NewPage()
+	require.NoError(t, err)
+	(&httpapi.API{Service: w.service, Page: page, Statements: xapi.Writer{Home: "https://lms.test"}}).Mount(w.router)
 	w.inbox = inbox.New(inbox.Options{DB: w.db})
 	events.Receivers{Service: w.service, Wrap: postgres.NewTx, People: events.NewPeople(nil, w.clock.Now)}.Register(w.inbox)
 	w.jobs = jobs.New(jobs.Options{DB: w.db})

@@ -215,17 +215,17 @@ func (m *model) cohorts(a asked) (out []row) {
 			members++
 			var is, did, done bool
 			var grades, count float64
-			for k, l := range m.learners {
-				if k[1] == key[1] && a.in(k[0], k[1]) {
+			for _, course := range m.coursesOf[key[1]] {
+				if l := m.learners[[2]uuid.UUID{course, key[1]}]; a.in(course, key[1]) {
 					is, done = is || running(l), done || l.completed != nil
 					if l.final != nil {
 						grades, count = grades+float64(*l.final), count+1
 					}
 				}
 			}
-			for _, act := range m.acts {
+			for _, act := range m.actsOf[key[1]] {
 				day := act.at.UTC().Truncate(24 * time.Hour)
-				did = did || act.user == key[1] && a.in(act.course, act.user) && !day.Before(a.from.Truncate(24*time.Hour)) && !day.After(a.to.Add(-1).Truncate(24*time.Hour))
+				did = did || a.in(act.course, act.user) && !day.Before(a.from.Truncate(24*time.Hour)) && !day.After(a.to.Add(-1).Truncate(24*time.Hour))
 			}
 			for hit, counter := range map[*float64]bool{&learners: is, &active: did, &completed: done} {
 				if counter {

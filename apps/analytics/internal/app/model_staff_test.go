@@ -23,8 +23,8 @@ func (m *model) atRisk(a asked) (out []row) {
 			continue
 		}
 		missing := int64(0)
-		for key, w := range m.works {
-			if s, _ := w.standing(); key[1] == k[1] && w.course == k[0] && s == "missing" {
+		for _, w := range m.worksOf[k[1]] {
+			if s, _ := w.standing(); w.course == k[0] && s == "missing" {
 				missing++
 			}
 		}

@@ -31,6 +31,11 @@ type model struct {
 	money    []modelMoney
 	changes  map[uuid.UUID][]contract.SubscriptionState
 	searches []internalapi.SearchPerformed
+
+	// By person, for what would else be looked for among all.
+	coursesOf map[uuid.UUID][]uuid.UUID
+	worksOf   map[uuid.UUID][]*modelWork
+	actsOf    map[uuid.UUID][]modelAct
 }
 
 type modelLearner struct {
@@ -138,6 +143,16 @@ func newModel(t require.TestingT, all []history.Event) *model {
 	})
 	for _, e := range ordered {
 		m.take(t, e)
+	}
+	m.coursesOf, m.worksOf, m.actsOf = map[uuid.UUID][]uuid.UUID{}, map[uuid.UUID][]*modelWork{}, map[uuid.UUID][]modelAct{}
+	for k := range m.learners {
+		m.coursesOf[k[1]] = append(m.coursesOf[k[1]], k[0])
+	}
+	for k, w := range m.works {
+		m.worksOf[k[1]] = append(m.worksOf[k[1]], w)
+	}
+	for _, a := range m.acts {
+		m.actsOf[a.user] = append(m.actsOf[a.user], a)
 	}
 	return m
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/analytics/internal/analytics"
 	"lms/apps/analytics/internal/history"
 	"lms/apps/analytics/internal/historytest"
 	"lms/apps/analytics/internal/period"
@@ -144,11 +145,38 @@ func (w *world) compare(t *testing.T, s *historytest.School, m *model, r report.
 		Truncated bool
 	}
 	w.as(w.root).GET("/api/v1/reports/" + string(r.Name) + "?" + q.Encode()).Expect(200).JSON(&got)
-	require.False(t, got.Truncated)
-	require.ElementsMatch(t, texts(t, m.reports()[r.Name](a)), texts(t, got.Rows), "%s, %s, %s", r.Name, l.name, zone)
+	if got.Truncated {
+		got.Rows = w.exported(t, r, q)
+	}
+	want, have := texts(t, m.reports()[r.Name](a)), texts(t, got.Rows)
+	slices.Sort(want)
+	slices.Sort(have)
+	require.Equal(t, want, have, "%s, %s, %s", r.Name, l.name, zone)
 	if l.name == "everything" {
 		require.NotEmpty(t, got.Rows, r.Name)
 	}
+}
+
+// exported are all rows of a report, as an export writes them.
+func (w *world) exported(t *testing.T, r report.Report, q url.Values) (rows []row) {
+	t.Helper()
+	from, to, err := report.Bounds(q.Get("from"), q.Get("to"), q.Get("time_zone"))
+	require.NoError(t, err)
+	in := analytics.Exporting{Report: r.Name, Query: report.Query{From: from, To: to, Interval: period.Interval(q.Get("interval")), TimeZone: q.Get("time_zone")}}
+	for name, into := range map[string]**uuid.UUID{"course_id": &in.Query.CourseID, "org_unit_id": &in.Query.OrgUnitID, "cohort_id": &in.Query.CohortID} {
+		if id, err := uuid.Parse(q.Get(name)); err == nil {
+			*into = &id
+		}
+	}
+	require.NoError(t, w.service.Export(t.Context(), w.root, in, func(report.Report) error { return nil }, func(values []any) error {
+		raw, err := report.Object(r.Columns, values)
+		require.NoError(t, err)
+		var one row
+		require.NoError(t, json.Unmarshal(raw, &one))
+		rows = append(rows, one)
+		return nil
+	}))
+	return rows
 }
 
 func texts(t *testing.T, rows []row) []string {

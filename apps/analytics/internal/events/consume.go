@@ -22,10 +22,10 @@ type Receivers struct {
 	People  *People
 }
 
-// Register registers all of it. One handler per topic, named as it.
+// Register registers all of it. Each topic has a handler, history-<publisher>.
 func (r Receivers) Register(in *inbox.Inbox) {
 	for _, t := range contracts.Topics() {
-		in.Own("history of "+t.Name, t.Name, TypesOf(t.Name), r.keep)
+		in.Own("history-"+t.Publisher, t.Name, TypesOf(t.Name), r.keep)
 	}
 	inbox.Receive(in, internalapi.CallPersonStatus, []string{"user"}, r.personStatus)
 	inbox.Receive(in, internalapi.CallErasePerson, []string{"user"}, r.erasePerson)

@@ -5,6 +5,7 @@
 package history
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -113,6 +114,9 @@ func (a *Archive) Keep(e Event, names Names) (Event, error) {
 	data, err := json.Marshal(v.Interface())
 	if err != nil {
 		return e, fmt.Errorf("%s %s: %w", e.Type, e.ID, err)
+	}
+	if bytes.Contains(data, []byte(`\u0000`)) {
+		return e, apperr.Malformed("event_character", "The event has a character that cannot be kept.")
 	}
 	e.Data = data
 	e.ActorID, e.AggregateID = names(e.ActorID), names(e.AggregateID)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"lms/apps/analytics/internal/analytics"
+	"lms/apps/analytics/internal/dashboard"
+	"lms/apps/analytics/internal/xapi"
 	"lms/shared/authz"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/web"
@@ -17,7 +19,9 @@ import (
 
 // API answers requests with the domain.
 type API struct {
-	Service *analytics.Service
+	Service    *analytics.Service
+	Page       *dashboard.Page
+	Statements xapi.Writer
 }
 
 const (
@@ -47,11 +51,23 @@ func (a *API) Mount(r *web.Router) {
 	export.Status = http.StatusAccepted
 	web.Register(r, export, a.export)
 
+	op = operation("Dashboards")
+	board := op(http.MethodGet, "/api/v1/dashboards/{name}", "get-dashboard", "Get a dashboard: data for charts, or a page that draws them", reads)
+	board.Produces = []string{typeJSON, typeHTML}
+	board.Description = "`platform`, `org-unit` (with `org_unit_id`) or `course` (with `course_id`). Panels that one may not read are left out."
+	web.Stream(r, board, a.dashboard)
+	describe[Dashboard](r, "/api/v1/dashboards/{name}", "Dashboard")
+
 	op = operation("Analytics")
 	rebuild := op(http.MethodPost, "/api/v1/analytics/rebuild", "rebuild-analytics", "Add all events up anew, in the background", web.Needs(authz.OperationManage))
 	rebuild.Status = http.StatusAccepted
 	web.Register(r, rebuild, a.rebuild)
 	web.Register(r, op(http.MethodGet, "/api/v1/analytics/events", "list-analytics-events", "List events as they were kept, the newest first", reads), a.events)
+
+	statements := op(http.MethodGet, "/api/v1/xapi/statements", "list-xapi-statements", "List what learners did as xAPI 2.0 statements", reads)
+	statements.Produces = []string{typeJSON}
+	web.Stream(r, statements, a.statements)
+	describe[StatementResult](r, "/api/v1/xapi/statements", "StatementResult")
 
 	op = operation("Internal")
 	web.Register(r, op(http.MethodPost, internalapi.PathSearches, "internal-searches", "Take what was searched for", web.Internal("search")), a.searches)

@@ -60,7 +60,7 @@ func TestTheOrderOfEventsDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		school := historytest.Make(historytest.Options{
-			Seed: rapid.Uint64().Draw(r, "seed"), Events: 150, Courses: 2, Begins: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Days: 40,
+			Seed: rapid.Uint64().Draw(r, "seed"), Events: 90, Courses: 2, Begins: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Days: 40,
 		})
 		want := text(r, add(r, school.Events))
 		shuffled := append([]history.Event(nil), school.Events...)
@@ -81,6 +81,9 @@ func TestExamplesOfTheContractsAddUp(t *testing.T) {
 	t.Parallel()
 	var all []history.Event
 	for i, d := range events.All() {
+		if !tally.Counted(d.Type()) {
+			continue
+		}
 		raw, err := json.Marshal(d.Example)
 		require.NoError(t, err)
 		all = append(all, history.Event{Type: d.Type(), AggregateID: d.Example.AggregateID(), Seq: int64(i) + 1, Time: time.Date(2026, 3, 1, 0, 0, i, 0, time.UTC), Data: raw})

@@ -26,8 +26,9 @@ func newRecompute(e *env) *cobra.Command {
 		Use:   "recompute --check | --repair [service...]",
 		Short: "Compute stored progress and grades again, and say what differs",
 		Long: `Computes every number that the services derived and stored (progress, late
-deductions, totals, kept quiz scores) again from what they know first hand, and
-compares the search index with the courses and contents that it was made from.
+deductions, totals, kept quiz scores, and what events add up to in reports) again
+from what they know first hand, and compares the search index with the courses and
+contents that it was made from.
 --check only says what differs, and ends with 1 if anything does. --repair also
 stores what was computed, and ends with 0 once it has.`,
 		Example: "  lms recompute --check\n  lms recompute --check --json enrollment\n  lms recompute --repair",
