@@ -155,6 +155,10 @@ func (in *Inbox) Own(name, topic string, types []string, fn BatchFunc) {
 	in.handlers = append(in.handlers, handler{name: name, topic: topic, types: types, own: true, fn: fn})
 }
 
+// Gather says how long the sidecar may gather events before it delivers them; see
+// Subscriber. Before serving only.
+func (in *Inbox) Gather(wait time.Duration) { in.o.Wait = wait }
+
 // Topics are the topics that have handlers, in order.
 func (in *Inbox) Topics() []string {
 	var out []string

@@ -2,8 +2,11 @@ package analytics
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"lms/apps/analytics/internal/tally"
+	"lms/shared/apperr"
 	"lms/shared/work"
 )
 
@@ -54,6 +57,27 @@ func (s *Service) AddUpAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// late is after how long events that wait are worth a word.
+const late = time.Minute
+
+// Current fails while events wait to be added up that nobody has looked at for long.
+func (s *Service) Current(ctx context.Context) error {
+	return s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		arrived, err := tx.Arrived(ctx)
+		if err != nil {
+			return err
+		}
+		place, at, err := tx.Place(ctx)
+		if err != nil {
+			return err
+		}
+		if waiting := s.Now().Sub(at); place < arrived && waiting > late {
+			return apperr.Unavailable("events_waiting", fmt.Sprintf("%d events wait, and nothing was added up for %s.", arrived-place, waiting.Round(time.Second)))
+		}
+		return nil
+	})
 }
 
 // addUp adds one batch up, of what has arrived up to an ord; more says that there

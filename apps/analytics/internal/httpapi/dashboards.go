@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"lms/apps/analytics/internal/dashboard"
-	"lms/apps/analytics/internal/report"
 	"lms/shared/web"
 )
 
@@ -70,7 +69,7 @@ func (a *API) dashboard(ctx context.Context, in *dashboardInput, w http.Response
 	if err != nil {
 		return err
 	}
-	v, err := a.Service.Dashboard(ctx, web.Actor(ctx), dashboard.Name(in.Name), report.Query(q))
+	v, err := a.Service.Dashboard(ctx, web.Actor(ctx), dashboard.Name(in.Name), q)
 	if err != nil {
 		return err
 	}

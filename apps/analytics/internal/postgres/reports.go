@@ -50,12 +50,16 @@ func statementOf(name report.Name) (statement, bool) {
 		report.QuestionDifficulty: {questionDifficultySQL, within},
 		report.GradeDistribution:  {gradeDistributionSQL, now},
 		report.LateWork:           {lateWorkSQL, within},
-		report.AtRisk:             {atRiskSQL, func(a report.Arguments) []any { return []any{a.Courses, a.Users, a.Now, a.Limit} }},
-		report.InstructorLoad:     {instructorLoadSQL, within},
-		report.Revenue:            {revenueSQL, func(a report.Arguments) []any { return money(a, a.Bounds()) }},
-		report.RevenueByPlan:      {revenueByPlanSQL, func(a report.Arguments) []any { return money(a, a.From, a.To) }},
-		report.MRR:                {mrrSQL, func(a report.Arguments) []any { return money(a, a.Bounds()[1:]) }},
-		report.SearchTerms:        {searchTermsSQL, func(a report.Arguments) []any { return []any{a.From, a.To, a.Limit} }},
+		report.AtRisk: {atRiskSQL, func(a report.Arguments) []any {
+			return []any{
+				a.Courses, a.Users, a.Now, a.Limit, a.Now.Add(-report.RiskInactive), a.Now.Add(-report.RiskNotBegun), report.RiskLowGrade, report.RiskBehind,
+			}
+		}},
+		report.InstructorLoad: {instructorLoadSQL, within},
+		report.Revenue:        {revenueSQL, func(a report.Arguments) []any { return money(a, a.Bounds()) }},
+		report.RevenueByPlan:  {revenueByPlanSQL, func(a report.Arguments) []any { return money(a, a.From, a.To) }},
+		report.MRR:            {mrrSQL, func(a report.Arguments) []any { return money(a, a.Bounds()[1:]) }},
+		report.SearchTerms:    {searchTermsSQL, func(a report.Arguments) []any { return []any{a.From, a.To, a.Limit} }},
 	}[name]
 	return s, ok
 }

@@ -80,18 +80,18 @@ order by s.c, n.b limit $8`
 
 	// $3 and $4 are the first and the last UTC day, $5 the org units of groups.
 	cohortsSQL = `
-select g.group_id, g.name, g.kind, count(*),
-  count(*) filter (where x.learner), count(*) filter (where x.active), count(*) filter (where x.completed),
+select g.group_id, g.name, g.kind, count(*), count(*) filter (where x.learner), count(a.user_id), count(*) filter (where x.completed),
   round(avg(x.grade))::bigint
 from cohorts g join cohort_members m on m.group_id = g.group_id and m.member
-cross join lateral (
-  select coalesce(bool_or(l.state in ('active', 'completed')), false) as learner, coalesce(bool_or(l.completed_at is not null), false) as completed,
-    avg(l.final_grade) as grade,
-    exists (select from activities a where a.user_id = m.user_id and a.day between $3 and $4 and a.course_id <> '00000000-0000-0000-0000-000000000000'
-      and ($1::uuid[] is null or a.course_id = any ($1))) as active
-  from learners l where l.user_id = m.user_id and ($1::uuid[] is null or l.course_id = any ($1))
-) x
-where not g.deleted and ($5::uuid[] is null or g.org_unit_id = any ($5)) and ($2::uuid[] is null or m.user_id = any ($2))
+left join (
+  select user_id, bool_or(state in ('active', 'completed')) as learner, bool_or(completed_at is not null) as completed, avg(final_grade) as grade
+  from learners l where ` + inScope + ` group by user_id
+) x using (user_id)
+left join (
+  select distinct user_id from activities l
+  where day between $3 and $4 and course_id <> '00000000-0000-0000-0000-000000000000' and ` + inScope + `
+) a using (user_id)
+where not g.deleted and ($5::uuid[] is null or g.org_unit_id = any ($5))
 group by g.group_id order by g.name, g.group_id limit $6`
 
 	itemDifficultySQL = `
@@ -146,7 +146,9 @@ from (
 join assignments a using (assignment_id) left join courses c on c.course_id = s.course_id
 order by s.late + s.missing desc, a.assignment_id limit $5`
 
-	// $3 is now. Reasons are put into words by the domain.
+	// $3 is now, $5 and $6 since when one must have done something, $7 the grade and
+	// $8 the distance from what is expected that are of concern. Reasons are put into
+	// words by the domain.
 	atRiskSQL = `
 with learning as (
   select l.course_id, c.title, l.user_id, l.enrolled_at, l.started_at, l.last_activity_at, l.current_grade, coalesce(w.missing, 0) as missing,
@@ -162,11 +164,11 @@ with learning as (
   where l.state = 'active' and l.enrolled_at is not null and l.enrolled_at <= $3 and not c.deleted and c.status <> 'archived' and ` + inScope + `
 ), judged as (
   select *,
-    started_at is not null and last_activity_at <= $3::timestamptz - interval '336 hours' as inactive,
-    started_at is null and enrolled_at <= $3::timestamptz - interval '168 hours' as not_begun,
+    started_at is not null and last_activity_at <= $5::timestamptz as inactive,
+    started_at is null and enrolled_at <= $6::timestamptz as not_begun,
     missing > 0 as has_missing,
-    coalesce(current_grade < 5000, false) as low,
-    coalesce(expected - progress > 2500, false) as behind
+    coalesce(current_grade < $7::bigint, false) as low,
+    coalesce(expected - progress > $8::bigint, false) as behind
   from learning
 )
 select course_id, title, user_id, '' as name, inactive::int + not_begun::int + has_missing::int + low::int + behind::int as risks,

@@ -1,6 +1,10 @@
 package report
 
-import "lms/apps/analytics/internal/period"
+import (
+	"time"
+
+	"lms/apps/analytics/internal/period"
+)
 
 // The reports.
 const (
@@ -25,10 +29,10 @@ const (
 
 // What it takes to be at risk; the definition of the report says so in words.
 const (
-	RiskInactiveDays  = 14
-	RiskNotBegunDays  = 7
-	RiskLowGrade      = 5000 // hundredths of a percent
-	RiskBehindPercent = 25
+	RiskInactive = 14 * 24 * time.Hour
+	RiskNotBegun = 7 * 24 * time.Hour
+	RiskLowGrade = 5000 // hundredths of a percent
+	RiskBehind   = 2500 // hundredths of a percent
 )
 
 func text(key, title string) Column     { return Column{Key: key, Title: title, Kind: KindText} }
