@@ -87,6 +87,20 @@ alter default privileges for role lms_payment_owner grant usage, select on seque
 alter default privileges for role lms_payment_owner revoke execute on functions from public;
 alter default privileges for role lms_payment_owner grant execute on functions to lms_payment;
 
+create role lms_analytics_owner login password :'analytics_owner';
+create role lms_analytics login password :'analytics';
+create database lms_analytics owner lms_analytics_owner template template0;
+revoke all on database lms_analytics from public;
+grant connect on database lms_analytics to lms_analytics;
+\connect lms_analytics
+alter schema public owner to lms_analytics_owner;
+revoke all on schema public from public;
+grant usage on schema public to lms_analytics;
+alter default privileges for role lms_analytics_owner grant select, insert, update, delete on tables to lms_analytics;
+alter default privileges for role lms_analytics_owner grant usage, select on sequences to lms_analytics;
+alter default privileges for role lms_analytics_owner revoke execute on functions from public;
+alter default privileges for role lms_analytics_owner grant execute on functions to lms_analytics;
+
 -- The state store of the profile rabbitmq: its sidecar makes the tables.
 create role lms_state login password :'state';
 create database lms_state owner lms_state template template0;

@@ -23,14 +23,14 @@ once() {
 }
 for name in postgres redis rabbitmq nats; do once $name; done
 if [ ! -s secrets/database-passwords ]; then
-  for role in user user_owner course course_owner enrollment enrollment_owner content content_owner assignment assignment_owner payment payment_owner state; do
+  for role in user user_owner course course_owner enrollment enrollment_owner content content_owner assignment assignment_owner payment payment_owner analytics analytics_owner state; do
     echo "$role=$(random)"
   done > secrets/database-passwords
 fi
 password() { sed -n "s/^$1=//p" secrets/database-passwords; }
 : > secrets/service-passwords
 : > secrets/owner-passwords
-for service in user course enrollment content assignment payment; do
+for service in user course enrollment content assignment payment analytics; do
   [ -n "$(password $service)" ] || { echo "$service=$(random)"; echo "${service}_owner=$(random)"; } >> secrets/database-passwords
   echo "postgres:5432:lms_$service:lms_$service:$(password $service)" >> secrets/service-passwords
   echo "postgres:5432:lms_$service:lms_${service}_owner:$(password ${service}_owner)" >> secrets/owner-passwords
