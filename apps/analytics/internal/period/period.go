@@ -150,12 +150,17 @@ const (
 	wholeDay = 1<<halfDay - 1
 )
 
-// Spans are buckets as parts of UTC days. A bound that is not at a quarter of an
-// hour UTC, which no zone has had for decades, counts from the quarter that it is in.
+// Spans are buckets as parts of UTC days. The quarters in which the first one begins
+// and the last one ends count whole: the last one most often ends now. A bound
+// between two, which no zone has had within a quarter for decades, counts from the
+// quarter that it is in.
 func Spans(buckets []Bucket) []Span {
 	var out []Span
 	for i, b := range buckets {
 		start, end := b.Start.UTC().Truncate(quarter), b.End.UTC().Truncate(quarter)
+		if i == len(buckets)-1 {
+			end = b.End.UTC().Add(quarter - 1).Truncate(quarter)
+		}
 		for day := start.Truncate(24 * time.Hour); day.Before(end); day = day.Add(24 * time.Hour) {
 			from, to := max(int(start.Sub(day)/quarter), 0), min(int(end.Sub(day)/quarter), 2*halfDay)
 			out = append(out, Span{Day: day, AM: bits(from, to), PM: bits(from-halfDay, to-halfDay), Bucket: i + 1})

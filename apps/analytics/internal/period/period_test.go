@@ -123,3 +123,16 @@ func TestBucketsCoverThePeriodOnce(t *testing.T) {
 		require.Equal(r, []int{want}, in)
 	})
 }
+
+// TestThePresentQuarterCounts: what was done a minute ago is active today.
+func TestThePresentQuarterCounts(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 31, 12, 7, 0, 0, time.UTC)
+	buckets, err := period.Cut(now.Add(-time.Hour), now, period.Day, time.UTC)
+	require.NoError(t, err)
+	spans := period.Spans(buckets)
+	require.Len(t, spans, 1)
+	require.NotZero(t, spans[0].PM&1, "the quarter from noon")
+	require.Zero(t, spans[0].PM&^1, "and no more")
+	require.EqualValues(t, 0b1111<<44, spans[0].AM)
+}

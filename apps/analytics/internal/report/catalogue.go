@@ -102,7 +102,7 @@ func learningReports() []Report {
 		},
 		{
 			Name: ActiveLearners, Title: "Active learners", About: AboutLearning, Time: Buckets, Interval: period.Day, Cohort: true,
-			Definition: "People who did something in a course: opened an item, watched, marked as done, handed work in, began or handed in a quiz, commented on work. Looking at a course's page, signing in, and what others do (grades, excuses) do not count. A person counts once in each part of the period. Times are known by the quarter of an hour.",
+			Definition: "People who did something in a course: opened an item, watched, marked as done, handed work in, began or handed in a quiz, commented on work. Looking at a course's page, signing in, and what others do (grades, excuses) do not count. A person counts once in each part of the period. Times are known by the quarter of an hour: those in which the period begins and ends count whole.",
 			Columns:    []Column{bucket(), count("learners", "Learners", "")},
 		},
 		{
