@@ -54,6 +54,11 @@ func TestTheListOfAPerson(t *testing.T) {
 	mine.GET(api + "/notifications?limit=2&cursor=" + list.Next).Expect(http.StatusOK).JSON(&rest)
 	require.Len(t, rest.Items, 1)
 	require.Empty(t, rest.Next)
+	var oldest, newer messages
+	mine.GET(api + "/notifications?limit=2&sort=created_at").Expect(http.StatusOK).JSON(&oldest)
+	mine.GET(api + "/notifications?limit=2&sort=created_at&cursor=" + oldest.Next).Expect(http.StatusOK).JSON(&newer)
+	require.Equal(t, []message{rest.Items[0], list.Items[1], list.Items[0]}, append(oldest.Items, newer.Items...))
+	mine.GET(api + "/notifications?sort=title").Expect(http.StatusUnprocessableEntity)
 	id := list.Items[1].ID.String()
 
 	res := mine.GET(api + "/notifications/unread-count").Expect(http.StatusOK)

@@ -42,6 +42,7 @@ type telling struct {
 // one that failed may be given again, as often as one likes: what was told is not
 // told twice. Events to one person are one write.
 func (s *Service) Apply(ctx context.Context, batch []catalog.Event) []error {
+	defer s.yielding.apply()()
 	plans := make([]plan, len(batch))
 	for i, e := range batch {
 		plans[i] = s.plan(e)

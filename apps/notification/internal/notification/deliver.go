@@ -173,6 +173,11 @@ const noMore = true
 
 // step settles the last attempt and leases the next mail, in one write.
 func (s *Service) step(ctx context.Context, id uuid.UUID, last *settled, stop ...bool) (out step, err error) {
+	done, err := s.yielding.turn(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer done()
 	_, err = s.people.Update(ctx, personKey(id), func(d *person.Document) (*person.Document, error) {
 		out = step{}
 		if d.Gone() {

@@ -28,3 +28,15 @@ func (s *Service) FanoutTurn(ctx context.Context, shard int) (int, error) {
 	}
 	return len(claims), s.spread.Done(ctx, shard, results)
 }
+
+// Yielding is how mail makes way for events.
+type Yielding struct{ y *yielding }
+
+// NewYielding makes one.
+func NewYielding() Yielding { return Yielding{newYielding()} }
+
+// Apply is a batch of events at work.
+func (y Yielding) Apply() (done func()) { return y.y.apply() }
+
+// Turn is a document that mail changes.
+func (y Yielding) Turn(ctx context.Context) (done func(), err error) { return y.y.turn(ctx) }

@@ -26,11 +26,12 @@ func (f Filter) wants(m person.Message) bool {
 	return (!f.Unread || m.ReadAt == nil) && (f.Kind == "" || m.Kind == f.Kind) && (f.CourseID == uuid.Nil || m.CourseID == f.CourseID)
 }
 
-// Messages is a page of a person's list, the newest first, with the version of the
-// document.
+// Messages is a page of a person's list, the newest first unless asked otherwise, with
+// the version of the document.
 func (s *Service) Messages(ctx context.Context, actor authz.Principal, f Filter, r page.Request) (p page.Page[person.Message], version int64, err error) {
-	before := int64(1) << 62
-	if _, err := page.Decode(r.Cursor, &before); err != nil {
+	var from int64
+	more, err := page.Decode(r.Cursor, &from)
+	if err != nil {
 		return p, 0, err
 	}
 	d, err := s.people.Get(ctx, personKey(actor.UserID))
@@ -38,8 +39,15 @@ func (s *Service) Messages(ctx context.Context, actor authz.Principal, f Filter,
 		return page.Page[person.Message]{Items: []person.Message{}}, 0, err
 	}
 	rows := make([]person.Message, 0, min(len(d.Messages), r.Size()+1))
-	for i := len(d.Messages) - 1; i >= 0 && len(rows) <= r.Size(); i-- {
-		if m := d.Messages[i]; m.N < before && f.wants(m) {
+	all, behind := slices.Backward(d.Messages), func(n int64) bool { return n < from }
+	if r.OldestFirst {
+		all, behind = slices.All(d.Messages), func(n int64) bool { return n > from }
+	}
+	for _, m := range all {
+		if len(rows) > r.Size() {
+			break
+		}
+		if f.wants(m) && (!more || behind(m.N)) {
 			rows = append(rows, m)
 		}
 	}

@@ -144,8 +144,9 @@ type Service struct {
 	spread     *due.Queue
 	deliveries *journal.Journal[Delivery]
 	// Trail is the audit trail.
-	Trail *acts.Trail
-	hub   *hub
+	Trail    *acts.Trail
+	hub      *hub
+	yielding *yielding
 
 	mu     sync.Mutex
 	logged map[uuid.UUID]bool // ended mails whose line is in the log
@@ -172,6 +173,7 @@ func New(o Options) *Service {
 		deliveries: journal.New[Delivery](o.Store, "deliveries", 50, DeliveriesKept, o.Now),
 		Trail:      acts.New(o.Store, o.Policy, o.Now, o.NewID),
 		hub:        newHub(),
+		yielding:   newYielding(),
 		logged:     map[uuid.UUID]bool{},
 	}
 }
