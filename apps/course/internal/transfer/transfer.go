@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -91,7 +92,7 @@ func (j *Jobs) take(ctx context.Context, run *jobs.Run, actor authz.Principal, i
 		}
 		in.Format = p.format
 		out, notes, err := j.Service.RunImport(ctx, actor, in, p.pkg)
-		at.Result, at.Notes = out, append(p.notes, notes...)
+		at.Result, at.Notes = out, slices.Concat(p.notes, notes)
 		return err
 	})
 	if err != nil && apperr.Deterministic(err) {
