@@ -20,18 +20,24 @@ import (
 
 	"lms/apps/lms/internal/e2e"
 	"lms/apps/lms/internal/system"
+	"lms/shared/testkit/s3test"
 )
 
 // largest is the largest file that content takes.
 const largest = 5 << 30
 
 // TestBenchUploads measures the upload of the largest video in parts, to the local
-// driver through the gateway, and how much memory our own processes held at most
-// meanwhile. It needs about twice the size on the disk.
+// driver through the gateway and to an S3 server, and how much memory our own
+// processes held at most meanwhile. It needs about twice the size on the disk.
 func TestBenchUploads(t *testing.T) {
 	r := &report{t: t}
 	defer r.print()
-	r.largeUpload(t, "local driver through the gateway")
+	t.Run("local", func(t *testing.T) { r.largeUpload(t, "local driver through the gateway") })
+	t.Run("S3", func(t *testing.T) {
+		s3test.Env(t)
+		t.Setenv("LMS_OBJECTS_URL", s3test.Start(t).Bucket(t))
+		r.largeUpload(t, "S3 (MinIO)")
+	})
 }
 
 func (r *report) largeUpload(t *testing.T, where string) {
