@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/go-analyze/charts"
@@ -55,7 +56,21 @@ func short(s string) string {
 	return strings.TrimSpace(string(r[:longLabel-1])) + "…"
 }
 
-func format(v float64) string { return grouped(fmt.Sprintf("%.0f", v)) }
+// format writes whole numbers whole, and what an axis has between two as it is.
+func format(v float64) string {
+	if v == math.Trunc(v) {
+		return grouped(fmt.Sprintf("%.0f", v))
+	}
+	return fmt.Sprintf("%.1f", v)
+}
+
+// theme is the usual one with colours that go from dark to light in the order of the
+// series, so that they can be told apart in grey as well.
+func theme() charts.ColorPalette {
+	return charts.GetTheme(charts.ThemeLight).WithSeriesColors([]charts.Color{
+		charts.ColorFromHex("#16324f"), charts.ColorFromHex("#3f7fb5"), charts.ColorFromHex("#f0a93b"), charts.ColorFromHex("#c4ced6"),
+	})
+}
 
 func grouped(s string) string {
 	sign := ""
@@ -74,7 +89,7 @@ func lines(c Chart, labels, names []string) ([]byte, error) {
 		list[i] = charts.LineSeries{Name: s.Name, Values: s.Values, Symbol: charts.Symbol{Shape: symbols[i%len(symbols)], Size: 4}}
 	}
 	opt := charts.NewLineChartOptionWithSeries(list)
-	opt.XAxis.Labels = labels
+	opt.Theme, opt.XAxis.Labels = theme(), labels
 	opt.Legend.SeriesNames = names
 	opt.ValueFormatter = format
 	opt.YAxis = []charts.YAxisOption{{Min: charts.Ptr(0.0)}}
@@ -91,7 +106,7 @@ func bars(c Chart, labels, names []string) ([]byte, error) {
 		list[i] = charts.BarSeries{Name: s.Name, Values: s.Values, Label: charts.SeriesLabel{Show: charts.Ptr(true), ValueFormatter: format}}
 	}
 	opt := charts.NewBarChartOptionWithSeries(list)
-	opt.Legend.SeriesNames = names
+	opt.Theme, opt.Legend.SeriesNames = theme(), names
 	opt.ValueFormatter = format
 	opt.CategoryAxis.Labels = labels
 	tall := height
