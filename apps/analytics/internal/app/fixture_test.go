@@ -99,7 +99,9 @@ func newWorldIn(t testing.TB, tenant uuid.UUID, units []uuid.UUID) *world {
 	policy := authz.Fixed{P: authz.NewPolicy(authz.Snapshot{
 		Version: "1", Roles: authz.BuiltinRoles(),
 		OrgUnits: []authz.OrgUnit{
-			{ID: w.tenant, TenantID: w.tenant}, {ID: w.unit, ParentID: w.tenant, TenantID: w.tenant}, {ID: w.below, ParentID: w.unit, TenantID: w.tenant},
+			{ID: w.tenant, TenantID: w.tenant},
+			{ID: w.unit, ParentID: w.tenant, TenantID: w.tenant},
+			{ID: w.below, ParentID: w.unit, TenantID: w.tenant},
 			{ID: w.other, TenantID: w.other},
 		},
 	})}

@@ -51,8 +51,11 @@ func (m *model) atRisk(a asked) (out []row) {
 			code string
 			is   bool
 		}{
-			{"inactive", l.started != nil && !l.active.After(a.now.Add(-14*24*time.Hour))}, {"not_begun", l.started == nil && !l.enrolled.After(a.now.Add(-7*24*time.Hour))},
-			{"missing_work", missing > 0}, {"low_grade", l.current != nil && *l.current < 5000}, {"behind", progress != nil && expected != nil && *expected-*progress > 2500},
+			{"inactive", l.started != nil && !l.active.After(a.now.Add(-14*24*time.Hour))},
+			{"not_begun", l.started == nil && !l.enrolled.After(a.now.Add(-7*24*time.Hour))},
+			{"missing_work", missing > 0},
+			{"low_grade", l.current != nil && *l.current < 5000},
+			{"behind", progress != nil && expected != nil && *expected-*progress > 2500},
 		} {
 			if c.is {
 				reasons = append(reasons, report.Why(c.code, st, a.now))

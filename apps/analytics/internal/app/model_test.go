@@ -66,7 +66,6 @@ type modelWork struct {
 	rank      [2]int64
 	missing   bool
 	grade     *contract.GradeState // the last
-	graded    *time.Time
 }
 
 type modelMoney struct {

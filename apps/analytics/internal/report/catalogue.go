@@ -109,7 +109,8 @@ func learningReports() []Report {
 			Name: Retention, Title: "Retention", About: AboutLearning, Time: Buckets, Interval: period.Week, Cohort: true,
 			Definition: "People by the part of the period in which they became active learners of any of the courses for the first time, and how many of them were active (see active-learners) in that part and in each one after it.",
 			Columns: []Column{
-				{"cohort", "Enrolled in", KindBucket, "the part of the period of the first enrollment"}, count("offset", "Later by", "how many parts later"),
+				{"cohort", "Enrolled in", KindBucket, "the part of the period of the first enrollment"},
+				count("offset", "Later by", "how many parts later"),
 				count("size", "People", "who enrolled then"), count("active", "Active", ""), share("share", "Share", "active ÷ people"),
 			},
 		},
@@ -158,7 +159,8 @@ func learningReports() []Report {
 			Definition: "Active learners with at least one reason for concern, those with most reasons first. Inactive: nothing done for 14 days. Not started: nothing done yet, 7 days after enrolling. Missing work: an assignment was due and not handed in. Low grade: the current grade, which leaves ungraded work out, is below 50 %. Behind: the course or the enrollment ends, and the share of its requirements that is met is more than 25 points below the share of the time from enrolling to that end which has passed.",
 			Columns: []Column{
 				id("course_id", "Course"), text("course_title", "Title"), id("user_id", "Person"), text("name", "Name"), count("risks", "Reasons", ""),
-				{"reasons", "Why", KindTexts, ""}, {"last_activity_at", "Last active", KindTime, ""},
+				{"reasons", "Why", KindTexts, ""},
+				{"last_activity_at", "Last active", KindTime, ""},
 				share("progress", "Progress", "requirements met"), share("expected", "Expected", "share of the time that has passed; empty without an end"),
 				share("current_grade", "Current grade", ""), count("missing_work", "Missing work", ""),
 			},

@@ -105,8 +105,15 @@ func TestMonthly(t *testing.T) {
 		count  int
 		want   int64
 	}{
-		{1000, "month", 1, 1000}, {1000, "month", 3, 333}, {12_000, "year", 1, 1000}, {100, "day", 1, 3044}, {100, "week", 1, 435}, {100, "week", 2, 217},
-		{1, "month", 2, 1}, {-1000, "month", 3, -333}, {1000, "", 0, 1000},
+		{1000, "month", 1, 1000},
+		{1000, "month", 3, 333},
+		{12_000, "year", 1, 1000},
+		{100, "day", 1, 3044},
+		{100, "week", 1, 435},
+		{100, "week", 2, 217},
+		{1, "month", 2, 1},
+		{-1000, "month", 3, -333},
+		{1000, "", 0, 1000},
 	} {
 		require.Equal(t, c.want, tally.Monthly(c.amount, c.unit, c.count), "%+v", c)
 	}

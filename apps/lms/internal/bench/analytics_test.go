@@ -71,4 +71,3 @@ func (b *bed) backlog(t *testing.T, r *report) {
 	r.add(fmt.Sprintf("events into analytics, %d that wait in the broker", n), fmt.Sprintf("%.0f per s kept, %.0f per s added up",
 		n/kept.Seconds(), n/time.Since(began).Seconds()), "≥ 6,000 per s")
 }
-
