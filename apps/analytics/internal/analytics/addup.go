@@ -10,8 +10,13 @@ import (
 	"lms/shared/work"
 )
 
-// batch is how many events are added up in one transaction.
-const batch = 5_000
+const (
+	// batch is how many events are added up in one transaction.
+	batch = 5_000
+	// much is after how many events the planner is told how large the tables are by
+	// now: it looks by itself, but minutes later.
+	much = 50_000
+)
 
 // horizon is the ord up to which everything that will ever be there is there.
 func (s *Service) horizon(ctx context.Context) (upto int64, err error) {
@@ -45,18 +50,30 @@ func (s *Service) AddUpAll(ctx context.Context) error {
 		return err
 	}
 	for more := true; more; {
+		var n int
 		err := s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
 			if err := tx.HoldTallies(ctx); err != nil {
 				return err
 			}
-			more, _, err = s.addUp(ctx, tx, upto, batch)
+			more, n, err = s.addUp(ctx, tx, upto, batch)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		if err := s.analyze(ctx, n); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (s *Service) analyze(ctx context.Context, added int) error {
+	if s.added.Add(int64(added)) < much {
+		return nil
+	}
+	s.added.Store(0)
+	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error { return tx.Analyze(ctx) })
 }
 
 // late is after how long events that wait are worth a word.

@@ -85,6 +85,8 @@ type Tallies interface {
 	EndRebuild(ctx context.Context) error
 	// Swap puts what was made anew in the place of what reports read.
 	Swap(ctx context.Context) error
+	// Analyze tells the planner how large the tallies are by now.
+	Analyze(ctx context.Context) error
 	// Differences are rows that are not the same in both, at most so many of each
 	// table.
 	Differences(ctx context.Context, limit int) ([]RowDifference, error)

@@ -114,6 +114,9 @@ func (s *Service) FinishRebuild(ctx context.Context, id uuid.UUID, put bool) (fo
 			if err := tx.Swap(ctx); err != nil {
 				return err
 			}
+			if err := tx.Analyze(ctx); err != nil {
+				return err
+			}
 		}
 		return tx.EndRebuild(ctx)
 	})

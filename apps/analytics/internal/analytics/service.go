@@ -3,6 +3,7 @@ package analytics
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,12 +25,13 @@ type Service struct {
 
 	intake chan struct{} // something has arrived
 	months *months
+	added  *atomic.Int64 // events since the planner was told of them
 }
 
 // New finishes a service.
 func New(s Service) *Service {
 	s.months = &months{made: map[time.Time]bool{}}
-	s.intake = make(chan struct{}, 1)
+	s.intake, s.added = make(chan struct{}, 1), new(atomic.Int64)
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}

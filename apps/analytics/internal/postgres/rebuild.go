@@ -24,6 +24,7 @@ on conflict (one) do update set id = excluded.id, upto = excluded.upto, started_
 	theRebuildSQL  = `select id, upto, started_at from rebuild_run`
 	endRebuildSQL  = `delete from rebuild_run`
 	swapSQL        = `select rebuild_swap()`
+	analyzeSQL     = `select tally_analyze()`
 	differencesSQL = `select tbl, stored::text::bytea as stored, computed::text::bytea as computed from tally_differences($1)`
 )
 
@@ -64,6 +65,9 @@ func (t tx) EndRebuild(ctx context.Context) error { return t.lock(ctx, endRebuil
 
 // Swap implements analytics.Tx.
 func (t tx) Swap(ctx context.Context) error { return t.lock(ctx, swapSQL) }
+
+// Analyze implements analytics.Tx.
+func (t tx) Analyze(ctx context.Context) error { return t.lock(ctx, analyzeSQL) }
 
 // Differences implements analytics.Tx.
 func (t tx) Differences(ctx context.Context, limit int) ([]analytics.RowDifference, error) {
