@@ -21,6 +21,7 @@ func TestCalm(t *testing.T) {
 		{"31 ended sessions", s.endings},
 		{"38 internal routes", s.inside},
 		{"39 steering", s.steering},
+		{"40 webhooks", s.forgedWebhooks},
 		{"8 13 late consumer", s.lateConsumer}, // before events are published that no service told
 		{"11 panics", s.panics},
 		{"6 the same event", s.sameEvent},
