@@ -76,12 +76,12 @@ chaos: build sidecar ## Kill what can be killed under load and count what is los
 
 .PHONY: matrix
 matrix: build sidecar ## Run the same programs on every profile, break everything, count what is lost (40 minutes)
-	go test -count=1 -v -timeout 90m -tags matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
-	go test -count=1 -v -timeout 40m -tags matrix -run 'TestMatrixSeesALoss$$|TestStateStores$$' ./apps/lms/internal/chaos/
+	go test -count=1 -v -timeout 90m -tags chaos,matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
+	go test -count=1 -v -timeout 40m -tags chaos,matrix -run 'TestMatrixSeesALoss$$|TestStateStores$$' ./apps/lms/internal/chaos/
 
 .PHONY: matrix-short
 matrix-short: build sidecar ## The same with a tenth of the commands (15 minutes)
-	LMS_TEST_MATRIX=short go test -count=1 -v -timeout 30m -tags matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
+	LMS_TEST_MATRIX=short go test -count=1 -v -timeout 30m -tags chaos,matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
 
 .PHONY: bench
 bench: build sidecar ## Measure the whole running system and print the figures (minutes)

@@ -1,4 +1,4 @@
-//go:build matrix
+//go:build chaos && matrix
 
 package chaos_test
 

@@ -1,4 +1,4 @@
-//go:build chaos || matrix
+//go:build chaos
 
 package chaos_test
 
