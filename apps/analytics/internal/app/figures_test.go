@@ -26,7 +26,7 @@ var figureEvents = flag.Int("events", 1_000_000, "how many events are made for t
 // TestFigures measures intake, rebuild and reports over a million events, and holds
 // every report against a plain recomputation, number for number.
 func TestFigures(t *testing.T) {
-	s := historytest.Make(historytest.Options{Seed: 42, Events: *figureEvents, Courses: 200, Begins: time.Date(2025, 9, 15, 0, 0, 0, 0, time.UTC), Days: 330})
+	s := historytest.Make(historytest.Options{Seed: 42, Events: *figureEvents, Courses: 200, Begins: time.Date(2025, 11, 1, 0, 0, 0, 0, time.UTC), Days: 330})
 	w := newWorldIn(t, s.Tenant, s.Units)
 	intake(t, w, s)
 
