@@ -102,14 +102,32 @@ func (s *Server) Bucket(t *testing.T) string {
 	return "s3://" + name + "?region=" + region + "&endpoint=http://" + s.Address + "&use_path_style=true"
 }
 
+// serverModule is the folder of the module that pins the server, in the source
+// tree that the test runs in. The test's folder tells, not the file name that the
+// compiler noted: that one is cut off by -trimpath.
+func serverModule() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the source tree: %w", err)
+	}
+	for d := dir; ; d = filepath.Dir(d) {
+		module := filepath.Join(d, "deploy", "minio")
+		if _, err := os.Stat(filepath.Join(module, "go.mod")); err == nil {
+			return module, nil
+		}
+		if d == filepath.Dir(d) {
+			return "", fmt.Errorf("no deploy/minio above %s: %w", dir, os.ErrNotExist)
+		}
+	}
+}
+
 // Build compiles the server once per user and version of its module; others that
 // want it meanwhile wait. It takes minutes the first time.
 func Build(ctx context.Context, say func(format string, args ...any)) (string, error) {
-	_, here, _, ok := runtime.Caller(0)
-	if !ok {
-		return "", os.ErrNotExist
+	module, err := serverModule()
+	if err != nil {
+		return "", err
 	}
-	module := filepath.Join(filepath.Dir(here), "../../../deploy/minio")
 	sum, err := fingerprint(module)
 	if err != nil {
 		return "", err
