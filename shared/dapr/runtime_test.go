@@ -3,6 +3,7 @@ package dapr_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"strings"
@@ -24,14 +25,17 @@ import (
 
 // runtime speaks the sidecar's gRPC API with a map for a store. plain makes it
 // answer a failed first write with a plain error, as the redis and postgresql
-// stores do; lose makes it lose the answer of a write that it made.
+// stores do; lost is the answer to a write that it made, 0 for the true one; anew
+// writes JSON anew, as stores with a JSON type do.
 type runtime struct {
 	pb.UnimplementedDaprServer
 	mu          sync.Mutex
 	state       map[string][]byte
 	version     map[string]int
 	ttl         map[string]string
-	plain, lose bool
+	plain, anew bool
+	away        bool // for writes
+	lost        codes.Code
 	published   []*pb.BulkPublishRequest
 	single      *pb.PublishEventRequest
 	token       string
@@ -76,6 +80,8 @@ func (r *runtime) SaveState(_ context.Context, in *pb.SaveStateRequest) (*emptyp
 	s := in.GetStates()[0]
 	key := s.GetKey()
 	switch {
+	case r.away:
+		return nil, status.Error(codes.Unavailable, "connection lost")
 	case s.GetEtag() != nil && s.GetEtag().GetValue() == "garbage":
 		return nil, status.Error(codes.InvalidArgument, "invalid etag")
 	case s.GetEtag() != nil && s.GetEtag().GetValue() != r.etag(key):
@@ -87,9 +93,16 @@ func (r *runtime) SaveState(_ context.Context, in *pb.SaveStateRequest) (*emptyp
 		return nil, status.Error(codes.Aborted, "etag mismatch")
 	}
 	r.state[key], r.ttl[key] = s.GetValue(), s.GetMetadata()["ttlInSeconds"]
+	if r.anew {
+		var fields map[string]any
+		if err := json.Unmarshal(s.GetValue(), &fields); err != nil {
+			return nil, status.Error(codes.Internal, err.Error())
+		}
+		r.state[key], _ = json.MarshalIndent(fields, "", " ") // what was just read can be written
+	}
 	r.version[key]++
-	if r.lose {
-		return nil, status.Error(codes.Internal, "connection lost")
+	if r.lost != codes.OK {
+		return nil, status.Error(r.lost, "connection lost")
 	}
 	return &emptypb.Empty{}, nil
 }
@@ -138,13 +151,13 @@ func TestStateKeepsItsConditions(t *testing.T) {
 	require.False(t, s.Exists())
 	require.Equal(t, "app", r.token)
 
-	require.NoError(t, c.SaveState(ctx, "state", "k", []byte("a"), dapr.SaveOptions{FirstWrite: true, TTL: 1500 * time.Millisecond}))
+	require.NoError(t, c.SaveState(ctx, "state", "k", []byte(`{"v":"a"}`), dapr.SaveOptions{FirstWrite: true, TTL: 1500 * time.Millisecond}))
 	require.Equal(t, "2", r.ttl["k"])
-	require.Equal(t, "etag_mismatch", apperr.Code(c.SaveState(ctx, "state", "k", []byte("b"), dapr.SaveOptions{FirstWrite: true})))
+	require.Equal(t, "etag_mismatch", apperr.Code(c.SaveState(ctx, "state", "k", []byte(`{"v":"b"}`), dapr.SaveOptions{FirstWrite: true})))
 
 	s, err = c.GetState(ctx, "state", "k")
 	require.NoError(t, err)
-	require.Equal(t, "a", string(s.Value))
+	require.Equal(t, `{"v":"a"}`, string(s.Value))
 	require.NoError(t, c.SaveState(ctx, "state", "k", []byte("c"), dapr.SaveOptions{ETag: s.ETag}))
 	for _, etag := range []string{s.ETag, "garbage"} {
 		err = c.SaveState(ctx, "state", "k", []byte("d"), dapr.SaveOptions{ETag: etag})
@@ -160,14 +173,55 @@ func TestStateKeepsItsConditions(t *testing.T) {
 
 func TestAFailedFirstWriteIsReadBack(t *testing.T) {
 	t.Parallel()
-	r := &runtime{plain: true}
-	c, ctx := start(t, r), context.Background()
-	require.NoError(t, c.SaveState(ctx, "state", "k", []byte("mine"), dapr.SaveOptions{FirstWrite: true}))
-	err := c.SaveState(ctx, "state", "k", []byte("theirs"), dapr.SaveOptions{FirstWrite: true})
-	require.Equal(t, "etag_mismatch", apperr.Code(err), "another value is there: somebody was faster")
-
-	r.lose = true
-	require.NoError(t, c.SaveState(ctx, "state", "k2", []byte("mine"), dapr.SaveOptions{FirstWrite: true}), "it was written; only the answer was lost")
+	first := dapr.SaveOptions{FirstWrite: true}
+	mine, theirs := []byte(`{"n":1,"by":"me"}`), []byte(`{"n":1,"by":"them"}`)
+	t.Run("another value is there: somebody was faster", func(t *testing.T) {
+		t.Parallel()
+		c := start(t, &runtime{plain: true})
+		require.NoError(t, c.SaveState(t.Context(), "state", "k", theirs, first))
+		require.Equal(t, "etag_mismatch", apperr.Code(c.SaveState(t.Context(), "state", "k", mine, first)))
+	})
+	t.Run("the same value is there: of two who write it one was faster", func(t *testing.T) {
+		t.Parallel()
+		for _, value := range []string{`{"n":1}`, `{}`} {
+			c := start(t, &runtime{plain: true})
+			require.NoError(t, c.SaveState(t.Context(), "state", "k", []byte(value), first))
+			require.Equal(t, "etag_mismatch", apperr.Code(c.SaveState(t.Context(), "state", "k", []byte(value), first)))
+			s, err := c.GetState(t.Context(), "state", "k")
+			require.NoError(t, err)
+			require.Equal(t, value, string(s.Value), "as it was written")
+		}
+	})
+	for _, lost := range []codes.Code{codes.Internal, codes.Unavailable} {
+		t.Run("only the answer was lost: "+lost.String(), func(t *testing.T) {
+			t.Parallel()
+			r := &runtime{lost: lost}
+			c := start(t, r)
+			require.NoError(t, c.SaveState(t.Context(), "state", "k", mine, first))
+			r.anew = true
+			require.NoError(t, c.SaveState(t.Context(), "state", "k2", mine, first), "a store that writes JSON anew")
+			s, err := c.GetState(t.Context(), "state", "k2")
+			require.NoError(t, err)
+			var read struct{ By string }
+			require.NoError(t, json.Unmarshal(s.Value, &read))
+			require.Equal(t, "me", read.By)
+		})
+	}
+	t.Run("nobody knows whether it was written before somebody wrote the same", func(t *testing.T) {
+		t.Parallel()
+		r := &runtime{}
+		c := start(t, r)
+		require.NoError(t, c.SaveState(t.Context(), "state", "k", mine, first))
+		r.away = true
+		require.Equal(t, "sidecar_unavailable", apperr.Code(c.SaveState(t.Context(), "state", "k", mine, first)))
+	})
+	t.Run("what is no object cannot be signed", func(t *testing.T) {
+		t.Parallel()
+		c := start(t, &runtime{})
+		for _, value := range []string{"", "{", "1", `[{}]`} {
+			require.True(t, apperr.IsKind(c.SaveState(t.Context(), "state", "k", []byte(value), first), apperr.KindInternal), value)
+		}
+	})
 }
 
 func TestPublishingKeepsKeysPerEntryAndTellsFailures(t *testing.T) {

@@ -45,6 +45,24 @@ func suite(t *testing.T, store record.Store, pass func(d time.Duration)) {
 		require.ErrorIs(t, put(t, k, "b", record.Write{TTL: time.Minute}), record.ErrConflict)
 		require.JSONEq(t, string(value("a")), string(get(t, k).Value))
 	})
+	t.Run("of first writes of the same value one happens", func(t *testing.T) {
+		k := key("same")
+		done := make(chan error, 8)
+		for range cap(done) {
+			go func() { done <- store.Put(context.Background(), k, value("a"), record.Write{TTL: time.Minute}) }()
+		}
+		won := 0
+		for range cap(done) {
+			err := <-done
+			if err == nil {
+				won++
+				continue
+			}
+			require.ErrorIs(t, err, record.ErrConflict)
+		}
+		require.Equal(t, 1, won)
+		require.JSONEq(t, string(value("a")), string(get(t, k).Value))
+	})
 	t.Run("a write needs the current tag", func(t *testing.T) {
 		k := key("tag")
 		require.NoError(t, put(t, k, "a", record.Write{TTL: time.Minute}))
