@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
@@ -91,5 +92,32 @@ func TestHiddenGradesAreNotTold(t *testing.T) {
 		notices, err := c.Notices(catalog.Event{Type: data.EventType(), Data: raw})
 		require.NoError(t, err)
 		require.Empty(t, notices, "rule 25: %s", data.EventType())
+	}
+}
+
+// One fact, one message: what the person sees at the payment page is not told, and of
+// a renewal the subscription's own events tell.
+func TestAFailedPaymentIsToldOnce(t *testing.T) {
+	t.Parallel()
+	c := catalog.New()
+	next := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	for what, tc := range map[string]struct {
+		failed contract.PaymentFailed
+		told   bool
+	}{
+		"declined at the page":                {contract.PaymentFailed{OrderState: contract.OrderState{OrderKind: contract.OrderPurchase}}, false},
+		"declined at the page for seats":      {contract.PaymentFailed{OrderState: contract.OrderState{OrderKind: contract.OrderSeats}}, false},
+		"a renewal":                           {contract.PaymentFailed{OrderState: contract.OrderState{OrderKind: contract.OrderRenewal}, NextTryAt: &next}, false},
+		"the last try of a renewal":           {contract.PaymentFailed{OrderState: contract.OrderState{OrderKind: contract.OrderRenewal}}, false},
+		"an instalment that is tried again":   {contract.PaymentFailed{OrderState: contract.OrderState{OrderKind: contract.OrderPurchase}, Instalment: 2, NextTryAt: &next}, true},
+		"the last try of an instalment":       {contract.PaymentFailed{OrderState: contract.OrderState{OrderKind: contract.OrderPurchase}, Instalment: 2}, true},
+		"the difference of a change of plans": {contract.PaymentFailed{OrderState: contract.OrderState{OrderKind: contract.OrderChange}}, true},
+	} {
+		tc.failed.UserID = uuid.New()
+		raw, err := json.Marshal(tc.failed)
+		require.NoError(t, err)
+		notices, err := c.Notices(catalog.Event{Type: tc.failed.EventType(), Data: raw})
+		require.NoError(t, err)
+		require.Equal(t, tc.told, len(notices) > 0, what)
 	}
 }

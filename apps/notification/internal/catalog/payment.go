@@ -59,6 +59,14 @@ func paymentRules() []Rule {
 			return paid("payment.succeeded", p.Commerce, orderPath(p.OrderID), "amount", money(p.Amount, p.Currency))
 		}),
 		on(contract.TypePaymentFailed, func(_ Event, p contract.PaymentFailed) []Notice {
+			switch p.OrderKind {
+			case contract.OrderRenewal:
+				return nil // what becomes of the subscription is told: one failure, one message
+			case contract.OrderPurchase, contract.OrderSeats:
+				if p.Instalment == 0 && p.NextTryAt == nil {
+					return nil // the buyer is at the page, which says so and takes another try
+				}
+			}
 			return paid("payment.failed", p.Commerce, orderPath(p.OrderID), "amount", money(p.Amount, p.Currency), "next_try_at", moment(p.NextTryAt))
 		}),
 		on(contract.TypePaymentRefunded, func(_ Event, p contract.PaymentRefunded) []Notice {
