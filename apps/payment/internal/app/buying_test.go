@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"testing"
 	"time"
 
@@ -9,6 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/payment/internal/httpapi"
+	"lms/shared/pg"
+	"lms/shared/sweep"
+	"lms/shared/work"
 )
 
 // TestBuyingACourse is the whole path: hold, page, webhook, order, invoice,
@@ -267,4 +271,49 @@ func TestASecondCheckoutKeepsTheSeat(t *testing.T) {
 	w.settled()
 	w.checkout(w.learner(), plan)
 	w.balanced()
+}
+
+// More sessions than a sweep takes at a time wait for enrollment, which is away: one
+// behind them, whose webhooks got lost, is asked for all the same.
+func TestWhatIsStuckKeepsNoPaymentWaiting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.service.Settings.WaitFor = time.Millisecond
+	w.seller()
+	course := w.course(0)
+	plan := w.plan([]uuid.UUID{course})
+	w.school.mu.Lock()
+	w.school.away = true
+	w.school.mu.Unlock()
+	stuck := w.checkout(w.learner(), plan)
+	require.Equal(t, "preparing", stuck.State)
+	w.copied(stuck.ID, sweep.Batch+50)
+	w.school.mu.Lock()
+	w.school.away = false
+	w.school.mu.Unlock()
+	w.clock.Advance(time.Second) // the ones before expire first
+	c := w.checkout(w.student, plan)
+	w.press(c.URL, "pay", pays)
+	w.clock.Advance(2 * time.Minute)
+	require.NoError(t, w.service.Sweep(t.Context()))
+	w.as(w.student).GET("/api/v1/checkout-sessions/" + c.ID.String()).Expect(200).JSON(&c)
+	require.Equal(t, "completed", c.State)
+}
+
+// copied makes n sessions that wait as this one does.
+func (w *world) copied(session uuid.UUID, n int) {
+	w.t.Helper()
+	require.NoError(w.t, w.db.InTx(w.t.Context(), work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		if _, err := pg.Exec(ctx, u, `
+insert into checkout_sessions
+select (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid()))).*
+from checkout_sessions c, generate_series(1, $2) where c.id = $1`, session, n); err != nil {
+			return err
+		}
+		_, err := pg.Exec(ctx, u, `
+insert into checkout_holds (id, session_id, course_id, tenant_id, user_id, state, updated_at)
+select gen_random_uuid(), c.id, h.course_id, h.tenant_id, h.user_id, h.state, h.updated_at
+from checkout_holds h, checkout_sessions c where h.session_id = $1 and c.id <> $1`, session)
+		return err
+	}))
 }

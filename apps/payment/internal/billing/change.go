@@ -271,15 +271,9 @@ func (s *Service) changeFailed(ctx context.Context, tx Tx, o Order) error {
 
 // sweepChanges goes on with changes whose process died between order and charge.
 func (s *Service) sweepChanges(ctx context.Context) error {
-	var stuck []uuid.UUID
-	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
-		stuck, err = tx.StuckChanges(ctx, s.Now().Add(-stuckAfter), sweepBatch)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return each(ctx, stuck, func(ctx context.Context, id uuid.UUID) error {
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+		return tx.StuckChanges(ctx, s.Now().Add(-stuckAfter), skip, limit)
+	}, func(ctx context.Context, id uuid.UUID) error {
 		if err := s.payChange(ctx, id); apperr.Code(err) != errNotPaid.Code {
 			return err
 		}

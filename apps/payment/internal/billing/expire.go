@@ -122,16 +122,10 @@ const stuckAfter = time.Minute
 // sweepCheckouts ends what expired, goes on with what got stuck, and asks the provider
 // for what its webhooks did not tell.
 func (s *Service) sweepCheckouts(ctx context.Context) error {
-	var due []uuid.UUID
 	now := s.Now()
-	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
-		due, err = tx.DueCheckouts(ctx, now, now.Add(-stuckAfter), sweepBatch)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return each(ctx, due, func(ctx context.Context, id uuid.UUID) error {
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+		return tx.DueCheckouts(ctx, now, now.Add(-stuckAfter), skip, limit)
+	}, func(ctx context.Context, id uuid.UUID) error {
 		c, err := s.advance(ctx, id)
 		switch {
 		case apperr.IsKind(err, apperr.KindConflict):

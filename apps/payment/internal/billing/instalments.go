@@ -43,27 +43,27 @@ func (s *Service) scheduleRest(ctx context.Context, tx Tx, order uuid.UUID) erro
 }
 
 func (s *Service) sweepInstalments(ctx context.Context) error {
-	var due []InstalmentKey
-	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
-		due, err = tx.DueInstalments(ctx, s.Now(), sweepBatch)
-		return err
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+		return tx.DueInstalments(ctx, s.Now(), skip, limit)
+	}, func(ctx context.Context, order uuid.UUID) error {
+		for { // several may be due by now, one after the other
+			if charged, err := s.chargeInstalment(ctx, order); err != nil || !charged {
+				return err
+			}
+		}
 	})
-	if err != nil {
-		return err
-	}
-	return each(ctx, due, s.chargeInstalment)
 }
 
-// chargeInstalment charges an instalment that is due, one of an order at a time.
-func (s *Service) chargeInstalment(ctx context.Context, k InstalmentKey) error {
+// chargeInstalment charges an instalment of an order that is due; false for none.
+func (s *Service) chargeInstalment(ctx context.Context, order uuid.UUID) (bool, error) {
 	var o Order
 	var i *Instalment
 	err := s.system(ctx, func(ctx context.Context, tx Tx) (err error) {
 		i = nil
-		if o, err = tx.LockOrder(ctx, k.OrderID); err != nil || !o.State.Is(OrderPaying) {
+		if o, err = tx.LockOrder(ctx, order); err != nil || !o.State.Is(OrderPaying) {
 			return err
 		}
-		list, err := tx.Instalments(ctx, k.OrderID)
+		list, err := tx.Instalments(ctx, order)
 		if err != nil {
 			return err
 		}
@@ -77,13 +77,13 @@ func (s *Service) chargeInstalment(ctx context.Context, k InstalmentKey) error {
 		return tx.UpdateInstalment(ctx, *next)
 	})
 	if err != nil || i == nil {
-		return err
+		return false, err
 	}
 	p, err := s.chargeFor(ctx, o, i.Amount, fmt.Sprintf("%s:%d:%d", o.ID, i.N, i.Attempts))
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.system(ctx, func(ctx context.Context, tx Tx) error { return s.charged(ctx, tx, o.ID, p) })
+	return true, s.system(ctx, func(ctx context.Context, tx Tx) error { return s.charged(ctx, tx, o.ID, p) })
 }
 
 // instalmentFailed is dunning of an instalment; after the last try the order has

@@ -442,15 +442,9 @@ func (s *Service) ReturnSurplus(ctx context.Context, id uuid.UUID) error {
 
 // sweepRefunds goes on with refunds whose process died, and whose job with it.
 func (s *Service) sweepRefunds(ctx context.Context) error {
-	var due []uuid.UUID
-	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
-		due, err = tx.PendingRefunds(ctx, s.Now().Add(-stuckAfter), sweepBatch)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return each(ctx, due, func(ctx context.Context, id uuid.UUID) error {
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+		return tx.PendingRefunds(ctx, s.Now().Add(-stuckAfter), skip, limit)
+	}, func(ctx context.Context, id uuid.UUID) error {
 		_, err := s.ProcessRefund(ctx, id)
 		return err
 	})

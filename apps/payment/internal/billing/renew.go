@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"lms/shared/contracts/events"
-	"lms/shared/work"
 )
 
 // lockOrder locks an order behind its subscription, which is always locked first.
@@ -31,15 +30,9 @@ const chargeLease = 2 * time.Minute
 // sweepSubscriptions does what is due: trials are told to end, periods are charged,
 // failed charges are tried again, cancelled ones end.
 func (s *Service) sweepSubscriptions(ctx context.Context) error {
-	var due []uuid.UUID
-	err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
-		due, err = tx.DueSubscriptions(ctx, s.Now(), sweepBatch)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return each(ctx, due, s.actOn)
+	return s.eachDue(ctx, func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+		return tx.DueSubscriptions(ctx, s.Now(), skip, limit)
+	}, s.actOn)
 }
 
 // actOn does what is due of one subscription, if it is still due.

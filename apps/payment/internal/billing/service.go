@@ -11,6 +11,7 @@ import (
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/contracts/events"
+	"lms/shared/sweep"
 	"lms/shared/work"
 )
 
@@ -194,21 +195,17 @@ func (s *Service) system(ctx context.Context, fn func(context.Context, Tx) error
 	return s.Store.InTx(ctx, work.AllTenants(), fn)
 }
 
-// each does one thing after another; what one fails at is no reason to leave the
-// others.
-func each[T any](ctx context.Context, list []T, fn func(context.Context, T) error) error {
-	var errs []error
-	for _, v := range list {
-		if ctx.Err() != nil {
-			return errors.Join(append(errs, ctx.Err())...)
-		}
-		errs = append(errs, fn(ctx, v))
-	}
-	return errors.Join(errs...)
+// eachDue does one for all that find gives; what fails keeps nobody else waiting, and
+// is told of at the end.
+func (s *Service) eachDue(ctx context.Context, find func(ctx context.Context, tx Tx, skip []uuid.UUID, limit int) ([]uuid.UUID, error), one func(context.Context, uuid.UUID) error) error {
+	return sweep.Each(ctx, func(ctx context.Context, skip []uuid.UUID, limit int) (ids []uuid.UUID, err error) {
+		err = s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+			ids, err = find(ctx, tx, skip, limit)
+			return err
+		})
+		return ids, err
+	}, one)
 }
-
-// sweepBatch bounds one round of a sweep.
-const sweepBatch = 200
 
 // Sweep does what time asks for: sessions expire, subscriptions renew, instalments
 // fall due, and what got stuck goes on.

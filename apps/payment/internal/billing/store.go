@@ -100,7 +100,7 @@ type CheckoutTx interface {
 	RunningCheckouts(ctx context.Context, user, plan uuid.UUID) ([]Checkout, error)
 	// DueCheckouts are running sessions that expire by now, or were not touched since
 	// a time.
-	DueCheckouts(ctx context.Context, now, untouched time.Time, limit int) ([]uuid.UUID, error)
+	DueCheckouts(ctx context.Context, now, untouched time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	InsertHold(ctx context.Context, h Hold) error
 	UpdateHold(ctx context.Context, h Hold) error
 	// Hold is read under the lock of its session where it is changed.
@@ -137,15 +137,15 @@ type OrderTx interface {
 	// LastPaidOrder of a subscription; nil for none.
 	LastPaidOrder(ctx context.Context, subscription uuid.UUID) (*Order, error)
 	// StuckChanges are pending orders of kind change that nobody works on.
-	StuckChanges(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error)
+	StuckChanges(ctx context.Context, before time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	Orders(ctx context.Context, f OrderFilter, p page.Request) (page.Page[Order], error)
 
 	InsertInstalments(ctx context.Context, list []Instalment) error
 	UpdateInstalment(ctx context.Context, i Instalment) error
 	// Instalments of an order in their order, locked with it.
 	Instalments(ctx context.Context, order uuid.UUID) ([]Instalment, error)
-	// DueInstalments are the keys of what is to be charged by now.
-	DueInstalments(ctx context.Context, now time.Time, limit int) ([]InstalmentKey, error)
+	// DueInstalments are the orders of what is to be charged by now.
+	DueInstalments(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 
 	// InsertPayment is false where the provider's payment is known already.
 	InsertPayment(ctx context.Context, p Payment) (bool, error)
@@ -164,16 +164,10 @@ type OrderTx interface {
 	RefundsOf(ctx context.Context, order uuid.UUID) ([]Refund, error)
 	// Refunds of an order, a page of them.
 	Refunds(ctx context.Context, order uuid.UUID, p page.Request) (page.Page[Refund], error)
-	PendingRefunds(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error)
+	PendingRefunds(ctx context.Context, before time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	InsertRefundPart(ctx context.Context, p RefundPart) error
 	SetProviderRefund(ctx context.Context, part uuid.UUID, id string) error
 	RefundParts(ctx context.Context, refund uuid.UUID) ([]RefundPart, error)
-}
-
-// InstalmentKey names an instalment.
-type InstalmentKey struct {
-	OrderID uuid.UUID
-	N       int
 }
 
 // Reach narrows a list to whose rows the caller may see.
@@ -215,7 +209,7 @@ type RightsTx interface {
 	RunningSubscription(ctx context.Context, user, plan uuid.UUID) (*Subscription, error)
 	// SubscriptionsOf a person that have not ended, locked.
 	SubscriptionsOf(ctx context.Context, user uuid.UUID) ([]Subscription, error)
-	DueSubscriptions(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error)
+	DueSubscriptions(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)
 	Subscriptions(ctx context.Context, f SubscriptionFilter, p page.Request) (page.Page[Subscription], error)
 
 	InsertPool(ctx context.Context, p Pool) error

@@ -33,7 +33,7 @@ select` + checkoutColumns + `from checkout_sessions
 where user_id = $1 and plan_id = $2 and state in ('preparing', 'open') and for_org_unit_id is null order by id for no key update`
 	dueCheckoutsSQL = `
 select id from checkout_sessions
-where state in ('preparing', 'open') and (expires_at <= $1 or updated_at <= $2) order by expires_at limit $3`
+where state in ('preparing', 'open') and (expires_at <= $1 or updated_at <= $2) and id <> all ($3) order by expires_at limit $4`
 
 	holdColumns   = ` id, session_id, course_id, tenant_id, user_id, state, expires_at, updated_at `
 	insertHoldSQL = `
@@ -77,8 +77,8 @@ func (t tx) RunningCheckouts(ctx context.Context, user, plan uuid.UUID) ([]billi
 }
 
 // DueCheckouts implements billing.CheckoutTx.
-func (t tx) DueCheckouts(ctx context.Context, now, untouched time.Time, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, dueCheckoutsSQL, now, untouched, limit)
+func (t tx) DueCheckouts(ctx context.Context, now, untouched time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, dueCheckoutsSQL, now, untouched, skip, limit)
 }
 
 // InsertHold implements billing.CheckoutTx.

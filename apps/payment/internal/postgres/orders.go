@@ -32,7 +32,7 @@ where id = $1`
 	renewalOrderSQL   = `select` + orderColumns + `from orders where subscription_id = $1 and period_start = $2 and kind = 'renewal' for no key update`
 	lastPaidOrderSQL  = `
 select` + orderColumns + `from orders where subscription_id = $1 and paid_at is not null order by paid_at desc, id desc limit 1 for no key update`
-	stuckChangesSQL = `select id from orders where kind = 'change' and state = 'pending' and updated_at < $1 order by id limit $2`
+	stuckChangesSQL = `select id from orders where kind = 'change' and state = 'pending' and updated_at < $1 and id <> all ($2) order by id limit $3`
 	ordersSQL       = `
 select` + orderColumns + `from orders
 where ` + seen + ` and ($4::text is null or state = $4) and ($5::text is null or kind = $5) and ($6::uuid is null or plan_id = $6)
@@ -79,8 +79,8 @@ func (t tx) LastPaidOrder(ctx context.Context, subscription uuid.UUID) (*billing
 }
 
 // StuckChanges implements billing.OrderTx.
-func (t tx) StuckChanges(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, stuckChangesSQL, before, limit)
+func (t tx) StuckChanges(ctx context.Context, before time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, stuckChangesSQL, before, skip, limit)
 }
 
 // Orders implements billing.OrderTx.
@@ -95,7 +95,8 @@ const (
 insert into instalments (order_id, n, tenant_id, amount, due_at, state) values ($1, $2, $3, $4, $5, $6)`
 	updateInstalmentSQL = `update instalments set state = $3, attempts = $4, next_try_at = $5, paid_at = $6 where order_id = $1 and n = $2`
 	instalmentsSQL      = `select` + instalmentColumns + `from instalments where order_id = $1 order by n`
-	dueInstalmentsSQL   = `select order_id, n from instalments where next_try_at <= $1 order by next_try_at limit $2`
+	dueInstalmentsSQL   = `
+select order_id from instalments where next_try_at <= $1 and order_id <> all ($2) group by order_id order by min(next_try_at) limit $3`
 )
 
 // InsertInstalments implements billing.OrderTx.
@@ -119,8 +120,8 @@ func (t tx) Instalments(ctx context.Context, order uuid.UUID) ([]billing.Instalm
 }
 
 // DueInstalments implements billing.OrderTx.
-func (t tx) DueInstalments(ctx context.Context, now time.Time, limit int) ([]billing.InstalmentKey, error) {
-	return pg.Many[billing.InstalmentKey](ctx, t, dueInstalmentsSQL, now, limit)
+func (t tx) DueInstalments(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, dueInstalmentsSQL, now, skip, limit)
 }
 
 const (
@@ -150,7 +151,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 	lockRefundSQL     = `select` + refundColumns + `from refunds where id = $1 for no key update`
 	refundsSQL        = `select` + refundColumns + `from refunds where order_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3`
 	refundsOfSQL      = `select` + refundColumns + `from refunds where order_id = $1 order by id`
-	pendingRefundsSQL = `select id from refunds where state = 'pending' and created_at < $1 order by created_at limit $2`
+	pendingRefundsSQL = `select id from refunds where state = 'pending' and created_at < $1 and id <> all ($2) order by created_at limit $3`
 
 	partColumns        = ` id, refund_id, payment_id, tenant_id, amount, provider_refund `
 	insertPartSQL      = `insert into refund_parts (id, refund_id, payment_id, tenant_id, amount) values ($1, $2, $3, $4, $5)`
@@ -228,8 +229,8 @@ func (t tx) RefundsOf(ctx context.Context, order uuid.UUID) ([]billing.Refund, e
 }
 
 // PendingRefunds implements billing.OrderTx.
-func (t tx) PendingRefunds(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, pendingRefundsSQL, before, limit)
+func (t tx) PendingRefunds(ctx context.Context, before time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, pendingRefundsSQL, before, skip, limit)
 }
 
 // InsertRefundPart implements billing.OrderTx.

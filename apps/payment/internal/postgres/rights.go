@@ -120,7 +120,7 @@ where id = $1`
 	lockSubscriptionSQL    = `select` + subscriptionColumns + `from subscriptions where id = $1 for no key update`
 	runningSubscriptionSQL = `select` + subscriptionColumns + `from subscriptions where user_id = $1 and plan_id = $2 and state <> 'ended'`
 	subscriptionsOfSQL     = `select` + subscriptionColumns + `from subscriptions where user_id = $1 and state <> 'ended' order by id for no key update`
-	dueSubscriptionsSQL    = `select id from subscriptions where next_action_at <= $1 order by next_action_at limit $2`
+	dueSubscriptionsSQL    = `select id from subscriptions where next_action_at <= $1 and id <> all ($2) order by next_action_at limit $3`
 	subscriptionsSQL       = `
 select` + subscriptionColumns + `from subscriptions
 where ` + seen + ` and ($4::text is null or state = $4) and ($5::uuid is null or id < $5)
@@ -163,8 +163,8 @@ func (t tx) SubscriptionsOf(ctx context.Context, user uuid.UUID) ([]billing.Subs
 }
 
 // DueSubscriptions implements billing.RightsTx.
-func (t tx) DueSubscriptions(ctx context.Context, now time.Time, limit int) ([]uuid.UUID, error) {
-	return pg.Column[uuid.UUID](ctx, t, dueSubscriptionsSQL, now, limit)
+func (t tx) DueSubscriptions(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error) {
+	return pg.Column[uuid.UUID](ctx, t, dueSubscriptionsSQL, now, skip, limit)
 }
 
 // Subscriptions implements billing.RightsTx.
