@@ -59,10 +59,12 @@ func ParseJWKS(raw []byte) (map[string]ed25519.PublicKey, error) {
 
 // How the key set is kept.
 const (
-	refetchEvery = 2 * time.Second  // an unknown kid asks auth at most this often
-	refreshEvery = 5 * time.Minute  // a key that auth withdrew is forgotten by then
-	fetchTimeout = 3 * time.Second  // one attempt to ask auth
-	retryEvery   = 10 * time.Second // the next attempt after a failed refresh
+	refetchEvery  = 2 * time.Second        // an unknown kid asks auth at most this often
+	refreshEvery  = 5 * time.Minute        // a key that auth withdrew is forgotten by then
+	fetchTimeout  = 3 * time.Second        // one attempt to ask auth
+	retryEvery    = 10 * time.Second       // the next attempt after a failed refresh
+	firstRetry    = 100 * time.Millisecond // the same while no key is known, doubled each time
+	maxFirstRetry = time.Second            // up to this
 )
 
 // keySet holds auth's public keys; they stay until a newer set replaces them.

@@ -147,18 +147,25 @@ func checkHeader(h map[string]any) (kid string, err error) {
 
 // Run keeps the key set fresh until ctx ends: a withdrawn key is forgotten
 // within five minutes, earlier when an unknown one shows up. It always returns
-// nil; a failed refresh keeps the keys that are known.
+// nil; a failed refresh keeps the keys that are known. Until there are any, auth
+// is asked again at once and then ever more slowly, since everything that starts
+// beside auth waits for it.
 func (v *Verifier) Run(ctx context.Context) error {
-	wait := time.Duration(0)
+	wait, first := time.Duration(0), firstRetry
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
 		}
-		wait = refreshEvery
-		if err := v.keys.refresh(ctx); err != nil {
+		err := v.keys.refresh(ctx)
+		switch {
+		case err == nil:
+			wait = refreshEvery
+		case v.Ready():
 			wait = retryEvery
+		default:
+			wait, first = first, min(2*first, maxFirstRetry)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -326,6 +327,29 @@ func TestRunFetchesWithoutATokenAndEnds(t *testing.T) {
 	require.Eventually(t, v.Ready, 5*time.Second, 5*time.Millisecond)
 	cancel()
 	require.NoError(t, <-done)
+}
+
+func TestWhoStartsBeforeAuthKnowsTheKeysSoonAfterIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := &auth{}
+		a.add(t, "k1")
+		a.setDown(errors.New("not started yet"))
+		v := verifier(a, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- v.Run(ctx) }()
+
+		<-time.After(5 * time.Second) // of the bubble's clock
+		require.False(t, v.Ready())
+		require.LessOrEqual(t, a.asked.Load(), int64(10), "ever more slowly")
+		a.setDown(nil)
+		<-time.After(time.Second)
+		synctest.Wait()
+		require.True(t, v.Ready())
+		cancel()
+		require.NoError(t, <-done)
+	})
 }
 
 func TestParseJWKSNeedsAUsableKey(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 
 // readiness answers /readyz: ready when every deployed service is and the
 // gateway can check sessions, and naming what is down, by code: what went wrong
-// inside is not for everybody. All is asked at once and at most once a second,
-// however many ask us.
+// inside is not for everybody. All is asked at once, however many ask us: at most
+// once a second, and five times while something is down.
 type readiness struct {
 	checks map[string]func(ctx context.Context) error
 	now    func() time.Time
@@ -56,6 +56,7 @@ type Readiness struct {
 
 const (
 	readyFor     = time.Second
+	notReadyFor  = 200 * time.Millisecond // who waits for the start wants to know
 	readyTimeout = 2 * time.Second
 )
 
@@ -81,7 +82,11 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (r *readiness) Check(ctx context.Context) Readiness {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.at.IsZero() && r.now().Sub(r.at) < readyFor {
+	keep := readyFor
+	if r.state.Status != "ready" {
+		keep = notReadyFor
+	}
+	if !r.at.IsZero() && r.now().Sub(r.at) < keep {
 		return r.state
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
