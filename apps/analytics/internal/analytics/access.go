@@ -72,15 +72,15 @@ func (s *Service) limit(ctx context.Context, tx Tx, actor authz.Principal, r rep
 	if err != nil {
 		return l, err
 	}
+	units := overlap(at.units, within)
+	known := units == nil || len(units) > 0
 	switch r.About {
 	case report.AboutSearches:
 		if !at.units.All && !at.policy.Allows(actor, authz.ReportRead, actor.TenantID) {
 			return l, forbidden(authz.ReportRead)
 		}
 	case report.AboutMoney:
-		if l.orgUnits = overlap(at.units, within); l.orgUnits != nil && len(l.orgUnits) == 0 {
-			return l, apperr.NotFound("org unit")
-		}
+		l.orgUnits = units
 		if q.CourseID != nil {
 			l.courses = []uuid.UUID{*q.CourseID}
 		}
@@ -88,7 +88,11 @@ func (s *Service) limit(ctx context.Context, tx Tx, actor authz.Principal, r rep
 		if l.courses, err = s.courses(ctx, tx, q, at, within); err != nil {
 			return l, err
 		}
-		l.orgUnits = overlap(at.units, within)
+		l.orgUnits = units
+		known = known || within == nil || len(l.courses) > 0 // who teaches there knows of it
+	}
+	if !known {
+		return l, apperr.NotFound("org unit")
 	}
 	l.users, err = s.cohort(ctx, tx, q.CohortID, at)
 	return l, err
