@@ -36,6 +36,7 @@ func Run(t *testing.T, open Open) {
 		"the newest version stays":             versions,
 		"categories are renamed":               renaming,
 		"an index is made anew without a gap":  rebuilding,
+		"any query is answered as by a model":  agreement,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
