@@ -1,9 +1,6 @@
 package bleveindex
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,8 +12,6 @@ import (
 	"github.com/blevesearch/bleve/v2/analysis/tokenizer/whitespace"
 	"github.com/blevesearch/bleve/v2/index/scorch"
 	"github.com/blevesearch/bleve/v2/mapping"
-	bsearch "github.com/blevesearch/bleve/v2/search"
-	index "github.com/blevesearch/bleve_index_api"
 
 	"lms/apps/search/internal/search"
 )
@@ -69,9 +64,10 @@ func layout() (mapping.IndexMapping, error) {
 
 // one is one index in a folder. Writes go one after the other.
 type one struct {
-	path string
-	idx  bleve.Index
-	mu   sync.Mutex
+	path   string
+	idx    bleve.Index
+	memory memory
+	mu     sync.Mutex
 }
 
 // opening is how an index is opened: a write returns once it is on the disk.
@@ -158,29 +154,26 @@ func fieldsOf(d search.Document) map[string]any {
 
 // versions reads which versions are stored.
 func (o *one) versions(of map[string]search.Document) (out map[string]int64, err error) {
-	r, err := o.reader()
+	v, err := o.view()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	values, err := r.DocValueReader([]string{fieldVersion})
-	if err != nil {
-		return nil, fmt.Errorf("versions: %w", err)
-	}
+	defer func() { err = closing(v, err) }()
 	out = map[string]int64{}
 	for id := range of {
-		at, err := r.InternalID(id)
+		p, doc, err := v.find(id)
 		if err != nil {
-			return nil, fmt.Errorf("find %s: %w", id, err)
+			return nil, err
 		}
-		if at == nil {
+		if p == nil {
 			continue
 		}
-		err = values.VisitDocValues(at, func(_ string, term []byte) {
-			out[id] = versionOf(string(term))
-		})
+		versions, err := p.column(fieldVersion)
 		if err != nil {
-			return nil, fmt.Errorf("version of %s: %w", id, err)
+			return nil, err
+		}
+		if at, ok := versions.first(doc); ok {
+			out[id] = versionOf(versions.terms[at])
 		}
 	}
 	return out, nil
@@ -195,99 +188,27 @@ func versionOf(s string) int64 {
 	return v
 }
 
-func (o *one) reader() (index.IndexReader, error) {
-	advanced, err := o.idx.Advanced()
-	if err != nil {
-		return nil, fmt.Errorf("read the index: %w", err)
-	}
-	r, err := advanced.Reader()
-	if err != nil {
-		return nil, fmt.Errorf("read the index: %w", err)
-	}
-	return r, nil
-}
-
-func (o *one) search(ctx context.Context, q search.Request) (search.Result, error) {
-	req := bleve.NewSearchRequestOptions(compiled{q.Query}, q.Size, 0, false)
-	req.Sort = sortOf(q.Sort)
-	if q.After != nil {
-		req.SetSearchAfter(q.After)
-	}
-	if q.Size > 0 {
-		req.Fields = []string{fieldSource, fieldVersion}
-	}
-	for _, f := range q.Facets {
-		req.AddFacet(f, bleve.NewFacetRequest(f, search.MaxBuckets))
-	}
-	res, err := o.idx.SearchInContext(ctx, req)
-	if err != nil {
-		return search.Result{}, fmt.Errorf("search: %w", err)
-	}
-	out := search.Result{Total: int(res.Total), Facets: map[string][]search.Bucket{}}
-	for _, h := range res.Hits {
-		hit := search.Hit{ID: h.ID, Score: h.Score, Sort: h.Sort}
-		if s, ok := h.Fields[fieldSource].(string); ok {
-			hit.Source = json.RawMessage(s)
-		}
-		if v, ok := h.Fields[fieldVersion].(string); ok {
-			hit.Version = versionOf(v)
-		}
-		// What sorts by the score does not keep it among its keys.
-		for i, k := range q.Sort {
-			if k.Field == "" {
-				hit.Sort[i] = strconv.FormatFloat(h.Score, 'g', -1, 64)
-			}
-		}
-		out.Hits = append(out.Hits, hit)
-	}
-	for name, f := range res.Facets {
-		buckets := []search.Bucket{}
-		for _, t := range f.Terms.Terms() {
-			buckets = append(buckets, search.Bucket{Value: t.Term, Count: t.Count})
-		}
-		out.Facets[name] = buckets
-	}
-	return out, nil
-}
-
-func sortOf(keys []search.Order) bsearch.SortOrder {
-	var out bsearch.SortOrder
-	for _, k := range keys {
-		if k.Field == "" {
-			out = append(out, &bsearch.SortScore{Desc: true})
-			continue
-		}
-		out = append(out, &bsearch.SortField{Field: k.Field, Desc: k.Desc, Type: bsearch.SortFieldAsString})
-	}
-	return append(out, &bsearch.SortDocID{})
-}
-
 // fetch reads documents by their ids.
 func (o *one) fetch(ids []string) (out map[string]search.Hit, err error) {
-	r, err := o.reader()
+	v, err := o.view()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
+	defer func() { err = closing(v, err) }()
 	out = map[string]search.Hit{}
 	for _, id := range ids {
-		doc, err := r.Document(id)
+		p, doc, err := v.find(id)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", id, err)
+			return nil, err
 		}
-		if doc == nil {
+		if p == nil {
 			continue
 		}
-		hit := search.Hit{ID: id}
-		doc.VisitFields(func(f index.Field) {
-			switch f.Name() {
-			case fieldSource:
-				hit.Source = append([]byte(nil), f.Value()...)
-			case fieldVersion:
-				hit.Version = versionOf(string(f.Value()))
-			}
-		})
-		if hit.Source != nil {
+		hit, err := p.hit(doc)
+		if err != nil {
+			return nil, err
+		}
+		if hit.ID = id; hit.Source != nil {
 			out[id] = hit
 		}
 	}

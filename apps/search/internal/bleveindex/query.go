@@ -1,314 +1,241 @@
 package bleveindex
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
-	"github.com/blevesearch/bleve/v2/mapping"
-	bsearch "github.com/blevesearch/bleve/v2/search"
-	"github.com/blevesearch/bleve/v2/search/searcher"
-	index "github.com/blevesearch/bleve_index_api"
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/blevesearch/bleve/v2/numeric"
 
 	"lms/apps/search/internal/search"
 )
 
-// compiled is a query of the domain as a query of Bleve. Bleve's own scores depend on
-// all documents; these only on what matches, as the domain wants it.
-type compiled struct{ q search.Query }
+// Queries are answered here, on sets of documents, and not by Bleve's searchers. Those
+// go from document to document through every part of a query at once, to add up
+// scores that depend on the frequency of words. Here no score depends on more than
+// where a word stands: a part of a query is a set of documents of a segment with one
+// worth, which documents match is a few operations on sets, and only those that match
+// are scored.
 
-// Searcher implements query.Query.
-func (c compiled) Searcher(ctx context.Context, r index.IndexReader, _ mapping.IndexMapping, _ bsearch.SearcherOptions) (bsearch.Searcher, error) {
-	return compiler{ctx, r}.compile(c.q)
+// node is a part of a query in one segment.
+type node struct {
+	docs  *roaring.Bitmap // which match; may belong to the segment
+	score float64         // of each of them, beside what its parts add
+	parts []*node         // of those that have a score
+	best  bool            // the highest of the parts counts, which are in that order; else their sum
+	most  float64         // the highest score that a document can have
 }
 
-type compiler struct {
-	ctx context.Context //nolint:containedctx // of one search
-	r   index.IndexReader
+// value is the score of a document that matches.
+func (n *node) value(doc uint32) float64 {
+	out := n.score
+	for _, p := range n.parts {
+		if n.best && p.most <= out {
+			break
+		}
+		if !p.docs.Contains(doc) {
+			continue
+		}
+		if n.best {
+			out = max(out, p.value(doc))
+		} else {
+			out += p.value(doc)
+		}
+	}
+	return out
 }
 
-// unscored leaves out what only Bleve's own scores need.
-func unscored() bsearch.SearcherOptions { return bsearch.SearcherOptions{Score: "none"} }
+// sumOf adds up the scores of parts, as far as they match.
+func sumOf(docs *roaring.Bitmap, parts []*node) *node {
+	n := &node{docs: docs, parts: valued(parts)}
+	for _, p := range n.parts {
+		n.most += p.most
+	}
+	return n
+}
 
-func (c compiler) compile(q search.Query) (bsearch.Searcher, error) {
+// bestOf takes the highest of the scores of parts.
+func bestOf(docs *roaring.Bitmap, parts []*node) *node {
+	n := &node{docs: docs, parts: valued(parts), best: true}
+	slices.SortStableFunc(n.parts, func(a, b *node) int { return cmp.Compare(b.most, a.most) })
+	if len(n.parts) > 0 {
+		n.most = n.parts[0].most
+	}
+	return n
+}
+
+// valued leaves out parts that add nothing.
+func valued(parts []*node) []*node {
+	var out []*node
+	for _, p := range parts {
+		if p.most > 0 && !p.docs.IsEmpty() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func setsOf(parts []*node) []*roaring.Bitmap {
+	out := make([]*roaring.Bitmap, len(parts))
+	for i, p := range parts {
+		out[i] = p.docs
+	}
+	return out
+}
+
+// matching compiles a query for a segment.
+func (p *part) matching(ctx context.Context, q search.Query) (*node, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	switch q := q.(type) {
 	case nil:
-		s, err := searcher.NewMatchAllSearcher(c.ctx, c.r, 1, unscored())
-		return scored(s, err, 0)
-	case search.Term:
-		s, err := searcher.NewTermSearcher(c.ctx, c.r, q.Value, q.Field, 1, unscored())
-		return scored(s, err, q.Score)
-	case search.Fuzzy:
-		s, err := searcher.NewFuzzySearcher(c.ctx, c.r, q.Value, q.Prefix, q.Edits, q.Field, 1, unscored())
-		return scored(s, err, q.Score)
-	case search.Prefix:
-		s, err := searcher.NewTermPrefixSearcher(c.ctx, c.r, q.Value, q.Field, 1, unscored())
-		return scored(s, err, q.Score)
-	case search.Phrase:
-		s, err := searcher.NewPhraseSearcher(c.ctx, c.r, q.Words, 0, false, q.Field, 1, bsearch.SearcherOptions{IncludeTermVectors: true})
-		return scored(s, err, q.Score)
-	case search.In:
-		s, err := searcher.NewMultiTermSearcher(c.ctx, c.r, q.Values, q.Field, 1, unscored(), false)
-		return scored(s, err, 0)
-	case search.Range:
-		s, err := searcher.NewNumericRangeSearcher(c.ctx, c.r, q.Min, q.Max, nil, inclusive(), q.Field, 1, unscored())
-		return scored(s, err, 0)
+		return &node{docs: p.everything()}, nil
 	case search.All:
-		return c.all(q)
+		return p.all(ctx, q)
 	case search.Best:
-		parts, err := c.each(q)
-		return newUnion(parts, 1, true), err
+		parts, err := p.compile(ctx, q)
+		return bestOf(union(setsOf(parts)), parts), err
 	case search.Most:
-		parts, err := c.each(q.Of)
-		return newUnion(parts, q.Least, false), err
+		parts, err := p.compile(ctx, q.Of)
+		return sumOf(p.several(parts, q.Least), parts), err
 	case search.Scored:
-		return c.scored(q)
+		return p.scored(ctx, q)
 	}
-	return nil, fmt.Errorf("query of an unknown kind: %T", q)
+	docs, score, err := p.leaf(ctx, q)
+	return &node{docs: docs, score: score, most: score}, err
 }
 
-func inclusive() *bool {
-	yes := true
-	return &yes
+func (p *part) leaf(ctx context.Context, q search.Query) (docs *roaring.Bitmap, score float64, err error) {
+	switch q := q.(type) {
+	case search.Term:
+		docs, err = p.postings(q.Field, q.Value)
+		return docs, q.Score, err
+	case search.Prefix:
+		docs, err = p.beginning(q.Field, q.Value)
+		return docs, q.Score, err
+	case search.Fuzzy:
+		docs, err = p.nearly(q)
+		return docs, q.Score, err
+	case search.Phrase:
+		docs, err = p.phrase(ctx, q.Field, q.Words)
+		return docs, q.Score, err
+	case search.In:
+		docs, err = p.any(q.Field, q.Values)
+		return docs, 0, err
+	case search.Range:
+		docs, err = p.numbers(q)
+		return docs, 0, err
+	}
+	return nil, 0, fmt.Errorf("query of an unknown kind: %T", q)
 }
 
-func (c compiler) each(qs []search.Query) ([]bsearch.Searcher, error) {
-	var out []bsearch.Searcher
+func (p *part) compile(ctx context.Context, qs []search.Query) ([]*node, error) {
+	out := make([]*node, 0, len(qs))
 	for _, q := range qs {
-		s, err := c.compile(q)
+		n, err := p.matching(ctx, q)
 		if err != nil {
-			return nil, closed(out, err)
+			return nil, err
 		}
-		out = append(out, s)
+		out = append(out, n)
 	}
 	return out, nil
 }
 
-func closed(list []bsearch.Searcher, err error) error {
-	for _, s := range list {
-		_ = s.Close() // the failure that led here is told
-	}
-	return err
-}
-
-func (c compiler) all(qs []search.Query) (bsearch.Searcher, error) {
-	parts, err := c.each(qs)
-	if err != nil {
-		return nil, err
-	}
-	if len(parts) == 1 {
-		return parts[0], nil
-	}
-	return searcher.NewConjunctionSearcher(c.ctx, c.r, parts, bsearch.SearcherOptions{})
-}
-
-func (c compiler) scored(q search.Scored) (bsearch.Searcher, error) {
-	must, err := c.compile(q.Must)
-	if err != nil {
-		return nil, err
-	}
-	if len(q.Should) == 0 && len(q.Not) == 0 {
-		return must, nil
-	}
-	var should, not bsearch.Searcher
-	if len(q.Should) > 0 {
-		parts, err := c.each(q.Should)
-		if err != nil {
-			return nil, closed([]bsearch.Searcher{must}, err)
-		}
-		should = newUnion(parts, 0, false)
-	}
-	if len(q.Not) > 0 {
-		parts, err := c.each(q.Not)
-		if err != nil {
-			return nil, closed([]bsearch.Searcher{must}, err)
-		}
-		not = newUnion(parts, 1, true)
-	}
-	return searcher.NewBooleanSearcher(c.ctx, c.r, must, should, not, bsearch.SearcherOptions{})
-}
-
-// constant gives each match the same score.
-type constant struct {
-	bsearch.Searcher
-	score float64
-}
-
-func scored(s bsearch.Searcher, err error, score float64) (bsearch.Searcher, error) {
-	if err != nil {
-		return nil, err
-	}
-	return constant{s, score}, nil
-}
-
-func (c constant) give(m *bsearch.DocumentMatch, err error) (*bsearch.DocumentMatch, error) {
-	if m != nil {
-		m.Score = c.score
-	}
-	return m, err
-}
-
-func (c constant) Next(ctx *bsearch.SearchContext) (*bsearch.DocumentMatch, error) {
-	return c.give(c.Searcher.Next(ctx))
-}
-
-func (c constant) Advance(ctx *bsearch.SearchContext, id index.IndexInternalID) (*bsearch.DocumentMatch, error) {
-	return c.give(c.Searcher.Advance(ctx, id))
-}
-
-// union matches what enough of its parts match: with the highest of their scores, or
-// with their sum.
-type union struct {
-	parts   []bsearch.Searcher
-	at      []*bsearch.DocumentMatch // where each part stands; nil at its end
-	least   int
-	highest bool
-	begun   bool
-	// optional: what stands beside it matches without it too.
-	optional bool
-}
-
-func newUnion(parts []bsearch.Searcher, least int, highest bool) bsearch.Searcher {
-	if len(parts) == 1 && least == 1 {
-		return parts[0]
-	}
-	return &union{parts: parts, at: make([]*bsearch.DocumentMatch, len(parts)), least: max(least, 1), highest: highest, optional: least == 0}
-}
-
-func (u *union) step(ctx *bsearch.SearchContext, i int) (err error) {
-	u.at[i], err = u.parts[i].Next(ctx)
-	return err
-}
-
-func (u *union) begin(ctx *bsearch.SearchContext) error {
-	u.begun = true
-	for i := range u.parts {
-		if err := u.step(ctx, i); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Next implements search.Searcher.
-func (u *union) Next(ctx *bsearch.SearchContext) (*bsearch.DocumentMatch, error) {
-	if !u.begun {
-		if err := u.begin(ctx); err != nil {
-			return nil, err
-		}
-	}
-	for {
-		var low *bsearch.DocumentMatch
-		for _, m := range u.at {
-			if m != nil && (low == nil || m.IndexInternalID.Compare(low.IndexInternalID) < 0) {
-				low = m
-			}
-		}
-		if low == nil {
-			return nil, nil //nolint:nilnil // the end, as Bleve says it
-		}
-		n, err := u.gather(ctx, low)
+// all stops where nothing is left that could match.
+func (p *part) all(ctx context.Context, qs []search.Query) (*node, error) {
+	docs := p.everything()
+	var parts []*node
+	for i, q := range qs {
+		n, err := p.matching(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		if n >= u.least {
-			return low, nil
+		if parts = append(parts, n); i == 0 {
+			docs = n.docs
+		} else {
+			docs = roaring.And(docs, n.docs)
 		}
-		ctx.DocumentMatchPool.Put(low)
+		if docs.IsEmpty() {
+			return &node{docs: docs}, nil
+		}
 	}
+	return sumOf(docs, parts), nil
 }
 
-// gather adds up what the parts say about a document, and takes each of them a step
-// on.
-func (u *union) gather(ctx *bsearch.SearchContext, low *bsearch.DocumentMatch) (n int, err error) {
-	score := 0.0
-	var here [64]int
-	same := here[:0]
-	for i, m := range u.at {
-		if m != nil && (m == low || m.IndexInternalID.Compare(low.IndexInternalID) == 0) {
-			same = append(same, i)
-			if u.highest {
-				score = max(score, m.Score)
-			} else {
-				score += m.Score
+func (p *part) scored(ctx context.Context, q search.Scored) (*node, error) {
+	must, err := p.matching(ctx, q.Must)
+	if err != nil || must.docs.IsEmpty() {
+		return must, err
+	}
+	should, err := p.compile(ctx, q.Should)
+	if err != nil {
+		return nil, err
+	}
+	not, err := p.compile(ctx, q.Not)
+	if err != nil {
+		return nil, err
+	}
+	docs := must.docs
+	if len(not) > 0 {
+		docs = roaring.AndNot(docs, union(setsOf(not)))
+	}
+	return sumOf(docs, append([]*node{must}, should...)), nil
+}
+
+// several are the documents that enough parts match.
+func (p *part) several(parts []*node, least int) *roaring.Bitmap {
+	if least <= 1 {
+		return union(setsOf(parts))
+	}
+	seen := make([]uint16, p.Count())
+	out := roaring.New()
+	for _, n := range parts {
+		for it := n.docs.Iterator(); it.HasNext(); {
+			doc := it.Next()
+			if seen[doc]++; int(seen[doc]) == least {
+				out.Add(doc)
 			}
 		}
 	}
-	for _, i := range same {
-		if u.at[i] != low {
-			ctx.DocumentMatchPool.Put(u.at[i])
-		}
-		if err := u.step(ctx, i); err != nil {
-			return 0, err
-		}
-	}
-	low.Score = score
-	return len(same), nil
+	return out
 }
 
-// Advance implements search.Searcher.
-func (u *union) Advance(ctx *bsearch.SearchContext, id index.IndexInternalID) (*bsearch.DocumentMatch, error) {
-	if !u.begun {
-		if err := u.begin(ctx); err != nil {
-			return nil, err
-		}
+func (p *part) nearly(q search.Fuzzy) (*roaring.Bitmap, error) {
+	words, err := p.vocabulary(q.Field)
+	if err != nil {
+		return nil, err
 	}
-	for i, m := range u.at {
-		if m == nil || m.IndexInternalID.Compare(id) >= 0 {
-			continue
-		}
-		ctx.DocumentMatchPool.Put(m)
-		var err error
-		if u.at[i], err = u.parts[i].Advance(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	return u.Next(ctx)
+	return p.any(q.Field, words.near(q.Value, q.Edits, q.Prefix))
 }
 
-// Close implements search.Searcher.
-func (u *union) Close() (err error) {
-	for _, p := range u.parts {
-		if e := p.Close(); e != nil && err == nil {
-			err = e
-		}
+// numbers are the documents with a number in a range.
+func (p *part) numbers(q search.Range) (*roaring.Bitmap, error) {
+	c, err := p.column(q.Field)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	from, err := numberTerm(q.Min)
+	if err != nil {
+		return nil, err
+	}
+	to, err := numberTerm(q.Max)
+	if err != nil {
+		return nil, err
+	}
+	return c.between(from, to), nil
 }
 
-// Weight and SetQueryNorm belong to Bleve's own scores.
-func (u *union) Weight() float64      { return 1 }
-func (u *union) SetQueryNorm(float64) {}
-
-// Count is at most how much matches.
-func (u *union) Count() (n uint64) {
-	for _, p := range u.parts {
-		n += p.Count()
+func numberTerm(n *float64) (*string, error) {
+	if n == nil {
+		return nil, nil //nolint:nilnil // no bound
 	}
-	return n
-}
-
-// Min is how many parts have to match.
-func (u *union) Min() int {
-	if u.optional {
-		return 0
+	term, err := numeric.NewPrefixCodedInt64(numeric.Float64ToInt64(*n), 0)
+	if err != nil {
+		return nil, fmt.Errorf("number of a query: %w", err)
 	}
-	return u.least
-}
-
-// Size is roughly how much memory the search takes, in bytes.
-func (u *union) Size() int {
-	n := 64 + 24*len(u.parts)
-	for _, p := range u.parts {
-		n += p.Size()
-	}
-	return n
-}
-
-// DocumentMatchPoolSize is how many matches are under way at once.
-func (u *union) DocumentMatchPoolSize() int {
-	n := len(u.at) + 1
-	for _, p := range u.parts {
-		n += p.DocumentMatchPoolSize()
-	}
-	return n
+	s := string(term)
+	return &s, nil
 }
