@@ -86,6 +86,14 @@ func (e *Engine) ensure(ctx context.Context) error {
 	return nil
 }
 
+// lost lets whoever comes next look whether there is an index: one that somebody has
+// removed is made again, and then filled.
+func (e *Engine) lost() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.made = false
+}
+
 // isBuilding says whether an index is being made, as it was a second ago at most.
 func (e *Engine) isBuilding(ctx context.Context) (bool, error) {
 	e.mu.Lock()
@@ -130,7 +138,7 @@ func (e *Engine) Write(ctx context.Context, docs []search.Document) error {
 		return err
 	}
 	if building {
-		if err := e.bulk(ctx, e.next, docs); err != nil && !refused(err, "index_not_found_exception") {
+		if err := e.bulk(ctx, e.next, docs); err != nil && !refused(err, indexNotFound) {
 			return err
 		}
 	}
@@ -187,6 +195,10 @@ func (e *Engine) send(ctx context.Context, target string, lines []byte) error {
 				continue
 			}
 			cause := &refusal{status: r.Status, kind: r.Error.Type, reason: r.ID + ": " + r.Error.Reason}
+			if cause.kind == indexNotFound {
+				e.lost()
+				return away(cause)
+			}
 			if r.Status == http.StatusTooManyRequests || r.Status >= http.StatusInternalServerError {
 				return away(cause)
 			}
@@ -379,7 +391,7 @@ func (e *Engine) forget() {
 
 func (e *Engine) remove(ctx context.Context, index string) error {
 	err := e.ask(ctx, http.MethodDelete, "/"+url.PathEscape(index), nil, nil)
-	if refused(err, "index_not_found_exception") {
+	if refused(err, indexNotFound) {
 		return nil
 	}
 	return err
@@ -397,7 +409,7 @@ func errOvertaken() error {
 // Write implements search.Writer.
 func (r *rebuild) Write(ctx context.Context, docs []search.Document) error {
 	err := r.engine.bulk(ctx, r.engine.next, docs)
-	if refused(err, "index_not_found_exception") {
+	if refused(err, indexNotFound) {
 		return errOvertaken()
 	}
 	return err

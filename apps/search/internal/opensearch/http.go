@@ -30,6 +30,9 @@ type refusal struct {
 
 func (r *refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.status, r.kind, r.reason) }
 
+// indexNotFound is the kind of a refusal.
+const indexNotFound = "index_not_found_exception"
+
 // refused says whether an error is a refusal of a kind.
 func refused(err error, kind string) bool {
 	var r *refusal
@@ -75,7 +78,12 @@ func (e *Engine) do(ctx context.Context, method, path string, in []byte, out any
 		e.secret.Store(nil)
 	}
 	if res.StatusCode >= http.StatusBadRequest {
-		return refusalOf(res.StatusCode, raw)
+		err := refusalOf(res.StatusCode, raw)
+		if refused(err, indexNotFound) {
+			e.lost()
+			return away(err)
+		}
+		return err
 	}
 	if out == nil {
 		return nil
