@@ -47,7 +47,7 @@ func Build(_ context.Context, k *service.Kit) error {
 		return err
 	}
 	(&httpapi.API{Service: svc, Page: page, Statements: xapi.Writer{Home: strings.TrimSuffix(k.Config.PublicURL, "/")}}).Mount(k.Web)
-	events.Receivers{Service: svc, Wrap: postgres.NewTx, People: people}.Register(k.Inbox)
+	events.Receivers{Service: svc, Wrap: postgres.NewTx, People: people, Objects: k.Objects}.Register(k.Inbox)
 	k.Inbox.Gather(gather)
 	(&export.Jobs{Service: svc, Objects: k.Objects}).Handle(k.Jobs)
 	k.Recompute(svc.Recompute)

@@ -132,7 +132,7 @@ func newWorldIn(t testing.TB, tenant uuid.UUID, units []uuid.UUID) *world {
 	require.NoError(t, err)
 	(&httpapi.API{Service: w.service, Page: page, Statements: xapi.Writer{Home: "https://lms.test"}}).Mount(w.router)
 	w.inbox = inbox.New(inbox.Options{DB: w.db})
-	events.Receivers{Service: w.service, Wrap: postgres.NewTx, People: events.NewPeople(nil, w.clock.Now)}.Register(w.inbox)
+	events.Receivers{Service: w.service, Wrap: postgres.NewTx, People: events.NewPeople(nil, w.clock.Now), Objects: w.objects}.Register(w.inbox)
 	w.jobs = jobs.New(jobs.Options{DB: w.db})
 	(&export.Jobs{Service: w.service, Objects: w.objects}).Handle(w.jobs)
 	w.client = testkit.Server(t, w.router, tokens)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/uuid"
@@ -167,4 +168,23 @@ func TestWhoIsForgottenStaysForgotten(t *testing.T) {
 	require.Empty(t, found)
 	sections := call[internalapi.ExportPersonReply](w, internalapi.CallExportPerson, "user", "x", internalapi.ExportPerson{UserID: uuid.New()})
 	require.Empty(t, sections.Sections)
+}
+
+// TestWhoHasDoneMuchGetsAllOfIt: more than an answer may carry lies in an object.
+func TestWhoHasDoneMuchGetsAllOfIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	days, user := 20_000, uuid.New()
+	w.exec(`insert into activities (day, course_id, user_id, tenant_id, am, pm, events)
+		select date '2000-01-01' + n, gen_random_uuid(), $1, $2, 1, 1, 1 from generate_series(1, $3::int) n`, user, w.tenant, days)
+	reply := call[internalapi.ExportPersonReply](w, internalapi.CallExportPerson, "user", user.String(), internalapi.ExportPerson{
+		RequestID: uuid.New(), UserID: user, TenantID: w.tenant,
+	})
+	require.Empty(t, reply.Sections)
+	r, err := w.objects.NewReader(t.Context(), reply.ObjectKey)
+	require.NoError(t, err)
+	var sections map[string][]json.RawMessage
+	require.NoError(t, json.NewDecoder(r).Decode(&sections))
+	require.NoError(t, r.Close())
+	require.Len(t, sections["activity_days"], days)
 }

@@ -11,6 +11,8 @@ import (
 	"lms/shared/contracts/events"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/inbox"
+	"lms/shared/objects"
+	"lms/shared/personexport"
 	"lms/shared/pg"
 )
 
@@ -20,6 +22,7 @@ type Receivers struct {
 	Service *analytics.Service
 	Wrap    func(*pg.Unit) analytics.Tx
 	People  *People
+	Objects *objects.Store // for what an answer cannot carry; nil for none
 }
 
 // Register registers all of it. Each topic has a handler, history-<publisher>.
@@ -73,5 +76,8 @@ func (r Receivers) erasePerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta
 
 func (r Receivers) exportPerson(ctx context.Context, u *pg.Unit, _ inbox.CallMeta, in internalapi.ExportPerson) (internalapi.ExportPersonReply, error) {
 	sections, err := r.Service.ExportPerson(ctx, r.Wrap(u), in.UserID)
-	return internalapi.ExportPersonReply{Sections: sections}, err
+	if err != nil {
+		return internalapi.ExportPersonReply{}, err
+	}
+	return personexport.Reply(ctx, r.Objects, "analytics", in, sections)
 }
