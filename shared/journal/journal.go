@@ -314,6 +314,62 @@ func (j *Journal[T]) List(ctx context.Context, scope string, after *Place, limit
 	return out, nil, nil
 }
 
+// Oldest is List from the other end: in the order of writing, behind a place (nil:
+// from the oldest).
+func (j *Journal[T]) Oldest(ctx context.Context, scope string, after *Place, limit int, want func(Entry[T]) bool) (out []Listed[T], next *Place, err error) {
+	today := dayOf(j.now())
+	at := Place{Day: dayOf(j.now().Add(-j.keep)), Index: -1}
+	if after != nil && after.Day >= at.Day {
+		at = *after
+	}
+	scanned := 0
+	for day := at.Day; day <= today; day++ {
+		h, err := j.book.Get(ctx, j.headKey(scope, day))
+		if err != nil {
+			return nil, nil, err
+		}
+		if h == nil {
+			continue
+		}
+		part := 0
+		if day == at.Day {
+			part = at.Part
+		}
+		for ; part <= h.Sealed; part++ {
+			if scanned++; scanned > maxScan {
+				return out, &Place{Day: day, Part: part, Index: -1}, nil
+			}
+			doc := h
+			if part < h.Sealed {
+				if doc, err = j.book.Get(ctx, j.partKey(scope, day, part)); err != nil {
+					return nil, nil, err
+				}
+			}
+			if doc == nil {
+				continue
+			}
+			from := 0
+			if day == at.Day && part == at.Part {
+				from = at.Index + 1
+			}
+			for i := from; i < len(doc.Entries); i++ {
+				if want != nil && !want(doc.Entries[i]) {
+					continue
+				}
+				if len(out) == limit {
+					last := out[limit-1].Place
+					return out, &last, nil
+				}
+				out = append(out, Listed[T]{Entry: doc.Entries[i], Place: Place{Day: day, Part: part, Index: i}})
+			}
+		}
+	}
+	return out, nil, nil
+}
+
+// From is the place before all entries of the day of a time, for Oldest.
+func From(t time.Time) *Place { return &Place{Day: dayOf(t), Index: -1} }
+
 // Find looks for one entry in all days that are kept.
 func (j *Journal[T]) Find(ctx context.Context, scope string, id uuid.UUID) (*Entry[T], error) {
 	var after *Place

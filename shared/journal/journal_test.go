@@ -3,6 +3,7 @@ package journal_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,18 +21,25 @@ import (
 
 func day(d, h int) time.Time { return time.Date(2026, 3, d, h, 0, 0, 0, time.UTC) }
 
-func all(t require.TestingT, j *journal.Journal[string], limit int) (out []string) {
-	var after *journal.Place
-	for {
-		page, next, err := j.List(context.Background(), "s", after, limit, nil)
-		require.NoError(t, err)
-		for _, e := range page {
-			out = append(out, e.Body)
-		}
-		if after = next; next == nil {
-			return out
+// all is the whole journal, the newest first; read from the other end it is the same.
+func all(t require.TestingT, j *journal.Journal[string], limit int) []string {
+	read := func(list func(context.Context, string, *journal.Place, int, func(journal.Entry[string]) bool) ([]journal.Listed[string], *journal.Place, error)) (out []string) {
+		var after *journal.Place
+		for {
+			page, next, err := list(context.Background(), "s", after, limit, nil)
+			require.NoError(t, err)
+			for _, e := range page {
+				out = append(out, e.Body)
+			}
+			if after = next; next == nil {
+				return out
+			}
 		}
 	}
+	newest, oldest := read(j.List), read(j.Oldest)
+	slices.Reverse(oldest)
+	require.Equal(t, newest, oldest)
+	return newest
 }
 
 func TestEntriesAreListedAgainstTheOrderOfWriting(t *testing.T) {

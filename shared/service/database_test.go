@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -237,6 +238,37 @@ func TestJobsAndAuditAreServed(t *testing.T) {
 	require.Contains(t, body, "course.publish")
 	status, body = s.do(http.MethodGet, "/api/v1/audit/course", n.tokens.For(orgAdmin(uuid.New())), "")
 	require.NotContains(t, body, "course.publish", status)
+
+	require.NoError(t, kit.DB.InTx(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		for _, action := range []string{"course.archive", "course.restore", "course.copy"} {
+			if err := u.Audit(ctx, work.AuditEntry{Action: action, ResourceType: "course", ResourceID: uuid.New(), TenantID: root, OrgUnitID: root}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	trail := func(sort string) (actions []string) {
+		cursor := ""
+		for {
+			var p struct {
+				Items      []struct{ Action string }
+				NextCursor string `json:"next_cursor"`
+			}
+			_, body := s.do(http.MethodGet, "/api/v1/audit/course?limit=2&sort="+sort+"&cursor="+cursor, token, "")
+			require.NoError(t, json.Unmarshal([]byte(body), &p), body)
+			for _, i := range p.Items {
+				actions = append(actions, i.Action)
+			}
+			if cursor = p.NextCursor; cursor == "" {
+				return actions
+			}
+		}
+	}
+	newest, oldest := trail("-at"), trail("at")
+	require.Len(t, newest, 4)
+	require.Equal(t, "course.publish", oldest[0])
+	slices.Reverse(oldest)
+	require.Equal(t, newest, oldest)
 }
 
 func orgAdmin(unit uuid.UUID) authz.Principal {

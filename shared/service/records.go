@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,7 +29,9 @@ func MountAudit(r *web.Router, name string, trail func() *acts.Trail) {
 		Summary: "List what people changed, the newest first", Access: web.Needs(authz.AuditRead),
 	}, func(ctx context.Context, in *auditInput) (*web.List[AuditLine], error) {
 		f := acts.Filter{ActorID: in.ActorID, ResourceID: in.ResourceID, ResourceType: in.ResourceType, Action: in.Action, Since: in.Since, Until: in.Until}
-		p, err := trail().List(ctx, web.Actor(ctx), f, in.Request())
+		q := in.Request()
+		q.OldestFirst = in.oldestFirst()
+		p, err := trail().List(ctx, web.Actor(ctx), f, q)
 		return web.ListOf(p, func(e journal.Entry[acts.Act]) AuditLine {
 			b := e.Body
 			return AuditLine{
@@ -147,7 +150,10 @@ type auditInput struct {
 	Action       string    `query:"action" maxLength:"64" doc:"Such as course.publish"`
 	Since        time.Time `query:"since" doc:"RFC 3339"`
 	Until        time.Time `query:"until" doc:"RFC 3339, excluded"`
+	Sort         string    `query:"sort" enum:"-at,at" default:"-at" doc:"at has the oldest first"`
 }
+
+func (in *auditInput) oldestFirst() bool { return in.Sort == "at" }
 
 // AuditLine is one act as it is shown.
 type AuditLine struct {
@@ -179,6 +185,9 @@ where ($1 or coalesce(org_unit_id, tenant_id) = any ($2::uuid[]))
   and ($9::timestamptz is null or (at, id) < ($9, $10::uuid))
 order by at desc, id desc limit $11`
 
+// listAuditOldestFirstSQL is the same from the other end.
+var listAuditOldestFirstSQL = strings.NewReplacer("(at, id) < ", "(at, id) > ", "at desc, id desc", "at, id").Replace(listAuditSQL) //nolint:gochecknoglobals // immutable
+
 func (k *Kit) listAudit(ctx context.Context, in *auditInput) (*web.List[AuditLine], error) {
 	actor := web.Actor(ctx)
 	pol, err := k.Authz.Policy(ctx)
@@ -191,10 +200,13 @@ func (k *Kit) listAudit(ctx context.Context, in *auditInput) (*web.List[AuditLin
 	if _, err := page.Decode(in.Cursor, &before, &id); err != nil {
 		return nil, err
 	}
-	q := in.Request()
+	q, sql := in.Request(), listAuditSQL
+	if in.oldestFirst() {
+		sql = listAuditOldestFirstSQL
+	}
 	var p page.Page[AuditLine]
 	err = k.DB.Read(ctx, work.ScopeOf(actor), func(ctx context.Context, u *pg.Unit) error {
-		rows, err := pg.Many[AuditLine](ctx, u, listAuditSQL, reach.All, reach.OrgUnits, optionalID(in.ActorID), optionalID(in.ResourceID),
+		rows, err := pg.Many[AuditLine](ctx, u, sql, reach.All, reach.OrgUnits, optionalID(in.ActorID), optionalID(in.ResourceID),
 			in.ResourceType, in.Action, optionalTime(in.Since), optionalTime(in.Until), before, id, q.Size()+1)
 		p = page.Cut(rows, q.Size(), func(l AuditLine) string { return page.Encode(l.At, l.ID) })
 		return err

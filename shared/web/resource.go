@@ -145,6 +145,20 @@ type Page struct {
 // Request is the page that is asked for.
 func (p Page) Request() page.Request { return page.Request{Limit: p.Limit, Cursor: p.Cursor} }
 
+// ByTime is embedded by the input of a list in the order of time, which can be read
+// from either end.
+type ByTime struct {
+	Page
+	Sort string `query:"sort" enum:"-created_at,created_at" default:"-created_at" doc:"created_at has the oldest first"`
+}
+
+// Request is the page that is asked for.
+func (p ByTime) Request() page.Request {
+	r := p.Page.Request()
+	r.OldestFirst = p.Sort == "created_at"
+	return r
+}
+
 // IfMatch is embedded by the input of an update that must not overwrite what
 // its caller has not seen: 428 `precondition_required` without the header.
 type IfMatch struct {

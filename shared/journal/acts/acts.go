@@ -3,7 +3,10 @@
 package acts
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -71,7 +74,8 @@ func (f Filter) wants(e journal.Entry[Act]) bool {
 		(f.Since.IsZero() || !e.At.Before(f.Since)) && (f.Until.IsZero() || e.At.Before(f.Until))
 }
 
-// List is a page of the audit trail of the actor's organisation, the newest first.
+// List is a page of the audit trail of the actor's organisation, the newest first
+// unless asked otherwise.
 func (t *Trail) List(ctx context.Context, actor authz.Principal, f Filter, r page.Request) (p page.Page[journal.Entry[Act]], err error) {
 	policy, err := authz.Knowing(ctx, t.policy, actor, uuid.Nil)
 	if err != nil {
@@ -80,34 +84,43 @@ func (t *Trail) List(ctx context.Context, actor authz.Principal, f Filter, r pag
 	if !policy.Allows(actor, authz.AuditRead, actor.TenantID) {
 		return page.Page[journal.Entry[Act]]{}, nil // acts here belong to the organisation as a whole
 	}
-	var before time.Time
-	var id uuid.UUID
-	seen, err := page.Decode(r.Cursor, &before, &id)
+	var last journal.Entry[Act]
+	seen, err := page.Decode(r.Cursor, &last.At, &last.ID)
 	if err != nil {
 		return p, err
 	}
-	want := func(e journal.Entry[Act]) bool {
-		older := !seen || e.At.Before(before) || e.At.Equal(before) && e.ID.String() < id.String()
-		return older && f.wants(e)
+	order := func(a, b journal.Entry[Act]) int {
+		if r.OldestFirst {
+			a, b = b, a
+		}
+		return cmp.Or(b.At.Compare(a.At), bytes.Compare(b.ID[:], a.ID[:]))
 	}
-	var rows []journal.Entry[Act]
-	var after *journal.Place
-	if seen {
-		// Entries stand in the order of their writing; those of a day before are not
-		// looked at.
-		after = &journal.Place{Day: before.Unix() / 86400, Part: 1 << 30}
+	var rows []journal.Listed[Act]
+	list, after := t.log.List, (*journal.Place)(nil)
+	switch { // those of the days on the other side of the last one are not looked at
+	case r.OldestFirst && seen:
+		list, after = t.log.Oldest, journal.From(last.At)
+	case r.OldestFirst && !f.Since.IsZero():
+		list, after = t.log.Oldest, journal.From(f.Since)
+	case r.OldestFirst:
+		list = t.log.Oldest
+	case seen:
+		after = &journal.Place{Day: last.At.Unix() / 86400, Part: 1 << 30}
 	}
-	for len(rows) <= r.Size() {
-		listed, next, err := t.log.List(ctx, actor.TenantID.String(), after, r.Size()+1-len(rows), want)
+	// Entries stand in the order of their writing, and one may be written late: days are
+	// read as a whole.
+	for whole := false; !whole; {
+		listed, next, err := list(ctx, actor.TenantID.String(), after, page.MaxLimit, func(e journal.Entry[Act]) bool {
+			return (!seen || order(last, e) < 0) && f.wants(e)
+		})
 		if err != nil {
 			return p, err
 		}
-		for _, l := range listed {
-			rows = append(rows, l.Entry)
-		}
-		if after = next; next == nil {
-			break
-		}
+		rows, after = append(rows, listed...), next
+		n := len(rows)
+		whole = next == nil || n > r.Size() && rows[n-1].Place.Day != rows[r.Size()].Place.Day
 	}
-	return page.Cut(rows, r.Size(), func(e journal.Entry[Act]) string { return page.Encode(e.At, e.ID) }), nil
+	slices.SortStableFunc(rows, func(a, b journal.Listed[Act]) int { return order(a.Entry, b.Entry) })
+	cut := page.Cut(rows, r.Size(), func(l journal.Listed[Act]) string { return page.Encode(l.At, l.ID) })
+	return page.Map(cut, func(l journal.Listed[Act]) journal.Entry[Act] { return l.Entry }), nil
 }

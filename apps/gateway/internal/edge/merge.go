@@ -22,8 +22,8 @@ import (
 
 // collection is a resource that every service keeps for itself: jobs and the
 // audit trail, at /api/v1/jobs/<service> and /api/v1/audit/<service>. The
-// gateway merges the lists. They are ordered by time and id, newest first, and
-// their cursor is just that, so one cursor serves all of them.
+// gateway merges the lists. They are ordered by time and id, newest first unless
+// asked otherwise, and their cursor is just that, so one cursor serves all of them.
 type collection struct {
 	path string // "/api/v1/jobs"
 	time string // the member that orders the list
@@ -68,7 +68,8 @@ type merged struct {
 	Unavailable []string `json:"unavailable,omitempty"`
 }
 
-// merged answers a list of all services' items by time, the newest first.
+// merged answers a list of all services' items by time, the newest first unless asked
+// otherwise.
 func (g *Gateway) merged(w http.ResponseWriter, r *http.Request, col collection, c *caller) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -102,6 +103,9 @@ func (g *Gateway) merged(w http.ResponseWriter, r *http.Request, col collection,
 		return apperr.Unavailable("service_unavailable", "No service answered. Try again.").Detail("services", out.Unavailable)
 	}
 	slices.SortStableFunc(out.Items, func(a, b map[string]json.RawMessage) int {
+		if query.Get("sort") == col.time {
+			a, b = b, a
+		}
 		return cmp.Or(timeOf(b, col.time).Compare(timeOf(a, col.time)), bytes.Compare(b["id"], a["id"]))
 	})
 	if len(out.Items) > size {

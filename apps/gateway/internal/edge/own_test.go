@@ -115,6 +115,44 @@ func TestJobsOfAllServicesAreOneList(t *testing.T) {
 	c.POST("/api/v1/jobs", `{}`).Expect(405)
 }
 
+// The audit trails of all services can be read from either end.
+func TestAMergedListFromTheOldestOn(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	c, _ := w.user(t)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	w.sidecar.answers(func(app string, rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("sort") != "at" {
+			problem(rw, 422, "validation_failed")
+			return
+		}
+		hours := map[string][]int{"user": {1, 4}, "course": {2, 3}}[app]
+		items := []map[string]any{}
+		for _, h := range hours {
+			items = append(items, map[string]any{"id": uuid.New(), "at": at.Add(time.Duration(h) * time.Hour)})
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(rw).Encode(map[string]any{"items": items})
+	})
+	var body struct {
+		Items []struct {
+			At time.Time
+		}
+		NextCursor string `json:"next_cursor"`
+	}
+	c.GET("/api/v1/audit?limit=3&sort=at").Expect(200).JSON(&body)
+	require.Len(t, body.Items, 3)
+	for i, item := range body.Items {
+		require.Equal(t, i+1, item.At.Hour())
+	}
+	var last time.Time
+	var id uuid.UUID
+	seen, err := page.Decode(body.NextCursor, &last, &id)
+	require.NoError(t, err)
+	require.True(t, seen)
+	require.Equal(t, 3, last.Hour())
+}
+
 func TestAMergedListNamesWhoIsMissing(t *testing.T) {
 	t.Parallel()
 	w := start(t)

@@ -32,13 +32,18 @@ func realNow() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // serve runs the mail loops of a replica until the test ends.
 func (w *world) serve(b *built) {
+	mail, _ := b.service.Queues()
+	w.loop(mail.Shards(), b.service.RunMail)
+}
+
+// loop runs a loop for each shard until the test ends.
+func (w *world) loop(shards int, run func(context.Context, int) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	mail, _ := b.service.Queues()
-	for shard := range mail.Shards() {
+	for shard := range shards {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				_ = b.service.RunMail(ctx, shard) // its owner starts it again
+				_ = run(ctx, shard) // its owner starts it again
 			}
 		})
 	}

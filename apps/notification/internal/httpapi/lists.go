@@ -45,17 +45,14 @@ func shown(m person.Message) Notification {
 }
 
 type listInput struct {
-	web.Page
+	web.ByTime
 	Unread   bool      `query:"unread" doc:"Only those that were not read"`
 	Kind     string    `query:"kind" maxLength:"64"`
 	CourseID uuid.UUID `query:"course_id"`
-	Sort     string    `query:"sort" enum:"-created_at,created_at" default:"-created_at" doc:"created_at has the oldest first"`
 }
 
 func (a *api) list(ctx context.Context, in *listInput) (*web.List[Notification], error) {
-	r := in.Request()
-	r.OldestFirst = in.Sort == "created_at"
-	p, version, err := a.Service.Messages(ctx, web.Actor(ctx), notification.Filter{Unread: in.Unread, Kind: in.Kind, CourseID: in.CourseID}, r)
+	p, version, err := a.Service.Messages(ctx, web.Actor(ctx), notification.Filter{Unread: in.Unread, Kind: in.Kind, CourseID: in.CourseID}, in.Request())
 	out := web.ListOf(p, shown)
 	out.ETag = web.ETag(version)
 	return out, err

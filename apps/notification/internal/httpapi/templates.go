@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -90,6 +91,7 @@ type templatesInput struct {
 	web.Page
 	Locale string `query:"locale" default:"en" maxLength:"35"`
 	Kind   string `query:"kind" maxLength:"64"`
+	Sort   string `query:"sort" enum:"key,-key" default:"key"`
 }
 
 func (a *api) templates(ctx context.Context, in *templatesInput) (*web.List[TemplateBody], error) {
@@ -98,16 +100,22 @@ func (a *api) templates(ctx context.Context, in *templatesInput) (*web.List[Temp
 		return nil, apperr.Invalid(apperr.Field{Path: "query.locale", Code: "invalid", Message: "is no language"})
 	}
 	after := ""
-	if _, err := page.Decode(in.Cursor, &after); err != nil {
+	seen, err := page.Decode(in.Cursor, &after)
+	if err != nil {
 		return nil, err
 	}
 	all, err := a.Service.Templates(ctx, locale)
 	if err != nil {
 		return nil, err
 	}
+	behind := func(kind string) bool { return !seen || kind > after }
+	if in.Sort == "-key" {
+		slices.Reverse(all)
+		behind = func(kind string) bool { return !seen || kind < after }
+	}
 	var rows []notification.Template
 	for _, t := range all {
-		if t.Key.Kind > after && (in.Kind == "" || t.Key.Kind == in.Kind) && len(rows) <= in.Request().Size() {
+		if behind(t.Key.Kind) && (in.Kind == "" || t.Key.Kind == in.Kind) && len(rows) <= in.Request().Size() {
 			rows = append(rows, t)
 		}
 	}
@@ -196,7 +204,7 @@ type DeliveryBody struct {
 }
 
 type deliveriesInput struct {
-	web.Page
+	web.ByTime
 	TenantID uuid.UUID        `query:"tenant_id" doc:"Another organisation, for platform administrators"`
 	UserID   uuid.UUID        `query:"user_id"`
 	Status   person.MailState `query:"status" enum:"pending,leased,sent,failed,dropped"`

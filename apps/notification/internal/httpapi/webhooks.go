@@ -1,7 +1,10 @@
 package httpapi
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,24 +44,33 @@ func endpointBody(e webhook.Endpoint) EndpointBody {
 type endpointsInput struct {
 	web.Page
 	Status string `query:"status" enum:"enabled,disabled,failing"`
+	Sort   string `query:"sort" enum:"created_at,-created_at" default:"created_at" doc:"-created_at has the newest first"`
 }
 
 func (a *api) endpoints(ctx context.Context, in *endpointsInput) (*web.List[EndpointBody], error) {
-	after := uuid.Nil
-	if _, err := page.Decode(in.Cursor, &after); err != nil {
+	var last webhook.Endpoint
+	seen, err := page.Decode(in.Cursor, &last.CreatedAt, &last.ID)
+	if err != nil {
 		return nil, err
 	}
 	all, err := a.Webhooks.List(ctx, web.Actor(ctx))
 	if err != nil {
 		return nil, err
 	}
+	order := func(a, b webhook.Endpoint) int {
+		if in.Sort == "-created_at" {
+			a, b = b, a
+		}
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
+	}
+	slices.SortFunc(all, order)
 	var rows []webhook.Endpoint
 	for _, e := range all {
-		if e.ID.String() > after.String() && (in.Status == "" || e.Status == in.Status) && len(rows) <= in.Request().Size() {
+		if (!seen || order(e, last) > 0) && (in.Status == "" || e.Status == in.Status) && len(rows) <= in.Request().Size() {
 			rows = append(rows, e)
 		}
 	}
-	return web.ListOf(page.Cut(rows, in.Request().Size(), func(e webhook.Endpoint) string { return page.Encode(e.ID) }), endpointBody), nil
+	return web.ListOf(page.Cut(rows, in.Request().Size(), func(e webhook.Endpoint) string { return page.Encode(e.CreatedAt, e.ID) }), endpointBody), nil
 }
 
 func (a *api) endpoint(ctx context.Context, in *web.ByID) (*web.Resource[EndpointBody], error) {
@@ -176,7 +188,7 @@ func webhookDelivery(d webhook.Delivery) WebhookDelivery {
 }
 
 type webhookDeliveriesInput struct {
-	web.Page
+	web.ByTime
 	ID     uuid.UUID     `path:"id"`
 	Status webhook.State `query:"status" enum:"pending,delivered,failed"`
 }

@@ -160,9 +160,9 @@ func (f DeliveryFilter) wants(e journal.Entry[Delivery]) bool {
 		(f.Kind == "" || d.Kind == f.Kind) && (f.Since.IsZero() || !e.At.Before(f.Since))
 }
 
-// Deliveries is a page of a tenant's delivery log, the newest first: of each mail
-// the last attempt, from its first one on, for 30 days. For one person what waits
-// for its first attempt is shown as well, on the first page.
+// Deliveries is a page of a tenant's delivery log, the newest first unless asked
+// otherwise: of each mail the last attempt, from its first one on, for 30 days. For one
+// person what waits for its first attempt is shown as well, as the newest.
 func (s *Service) Deliveries(ctx context.Context, actor authz.Principal, f DeliveryFilter, r page.Request) (p page.Page[journal.Entry[Delivery]], err error) {
 	policy, err := authz.Knowing(ctx, s.Policy, actor, uuid.Nil)
 	if err != nil {
@@ -185,18 +185,31 @@ func (s *Service) Deliveries(ctx context.Context, actor authz.Principal, f Deliv
 	} else if seen {
 		after = &at
 	}
-	if after == nil && f.UserID != uuid.Nil {
-		if p.Items, err = s.waitingOf(ctx, tenant, f); err != nil {
-			return p, err
-		}
+	list := s.deliveries.List
+	if r.OldestFirst {
+		list = s.deliveries.Oldest
 	}
-	listed, next, err := s.deliveries.List(ctx, tenant.String(), after, r.Size(), f.wants)
+	listed, next, err := list(ctx, tenant.String(), after, r.Size(), f.wants)
+	if err != nil {
+		return p, err
+	}
 	for _, e := range listed {
 		p.Items = append(p.Items, e.Entry)
 	}
 	if next != nil {
 		p.NextCursor = page.Encode(next.Day, next.Part, next.Index)
 	}
+	switch newest := !r.OldestFirst && after == nil || r.OldestFirst && next == nil; {
+	case !newest || f.UserID == uuid.Nil:
+		return p, nil
+	case r.OldestFirst:
+		waiting, err := s.waitingOf(ctx, tenant, f)
+		slices.Reverse(waiting)
+		p.Items = append(p.Items, waiting...)
+		return p, err
+	}
+	waiting, err := s.waitingOf(ctx, tenant, f)
+	p.Items = append(waiting, p.Items...)
 	return p, err
 }
 

@@ -115,7 +115,7 @@ func showInvoice(i billing.Invoice) Invoice {
 }
 
 type documentsInput struct {
-	Page
+	web.ByTime
 	Whose
 	OrderID uuid.UUID `query:"order_id"`
 	Number  string    `query:"number" maxLength:"40"`
@@ -221,7 +221,7 @@ func (q LedgerQuery) filter() billing.LedgerFilter {
 }
 
 type entriesInput struct {
-	Page
+	web.ByTime
 	LedgerQuery
 }
 
@@ -279,7 +279,7 @@ type Reconciliation struct {
 	FinishedAt  *time.Time       `json:"finished_at"`
 }
 
-func (a *API) listReconciliations(ctx context.Context, in *Page) (*web.List[Reconciliation], error) {
+func (a *API) listReconciliations(ctx context.Context, in *web.ByTime) (*web.List[Reconciliation], error) {
 	p, err := a.Service.Reconciliations(ctx, web.Actor(ctx), in.Request())
 	if err != nil {
 		return nil, err

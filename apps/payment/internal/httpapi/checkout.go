@@ -204,7 +204,7 @@ func showMethod(m billing.PaymentMethod) PaymentMethod {
 	return PaymentMethod{ID: m.ID, Brand: m.Brand, Last4: m.Last4, Preferred: m.Preferred, CreatedAt: m.CreatedAt}
 }
 
-func (a *API) listMethods(ctx context.Context, in *Page) (*web.List[PaymentMethod], error) {
+func (a *API) listMethods(ctx context.Context, in *web.ByTime) (*web.List[PaymentMethod], error) {
 	p, err := a.Service.Methods(ctx, web.Actor(ctx), in.Request())
 	if err != nil {
 		return nil, err

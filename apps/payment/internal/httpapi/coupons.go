@@ -125,7 +125,7 @@ func (a *API) updateCoupon(ctx context.Context, in *updateCouponInput) (*web.Res
 }
 
 type listCouponsInput struct {
-	Page
+	web.ByTime
 	Code  string `query:"code" maxLength:"40"`
 	State string `query:"state" enum:"active,archived"`
 }

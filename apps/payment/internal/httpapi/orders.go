@@ -11,19 +11,6 @@ import (
 	"lms/shared/web"
 )
 
-// Page is a page of a list in the order of time.
-type Page struct {
-	web.Page
-	Sort string `query:"sort" enum:"-created_at,created_at" default:"-created_at" doc:"created_at has the oldest first"`
-}
-
-// Request is the page that is asked for.
-func (p Page) Request() page.Request {
-	r := p.Page.Request()
-	r.OldestFirst = p.Sort == "created_at"
-	return r
-}
-
 // Whose is embedded by a list that shows one's own, or for staff those of others.
 type Whose struct {
 	UserID   uuid.UUID `query:"user_id" doc:"Of this person, for staff; one's own if left out"`
@@ -69,7 +56,7 @@ func showOrder(o billing.Order) Order {
 }
 
 type listOrdersInput struct {
-	Page
+	web.ByTime
 	Whose
 	State          string    `query:"state" enum:"pending,paying,paid,canceled,defaulted,partially_refunded,refunded"`
 	Kind           string    `query:"kind" enum:"purchase,seats,renewal,change"`
@@ -170,7 +157,7 @@ func (a *API) createRefund(ctx context.Context, in *createRefundInput) (*web.Res
 
 type listRefundsInput struct {
 	web.ByID
-	Page
+	web.ByTime
 }
 
 func (a *API) listRefunds(ctx context.Context, in *listRefundsInput) (*web.List[Refund], error) {
@@ -216,7 +203,7 @@ func showEntitlement(e billing.Entitlement) Entitlement {
 }
 
 type listEntitlementsInput struct {
-	Page
+	web.ByTime
 	Whose
 	CourseID uuid.UUID `query:"course_id"`
 	State    string    `query:"state" enum:"granted,revoked"`

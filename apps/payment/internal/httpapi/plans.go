@@ -183,7 +183,7 @@ func (a *API) updatePlan(ctx context.Context, in *updatePlanInput) (*web.Resourc
 }
 
 type listPlansInput struct {
-	Page
+	web.ByTime
 	CourseID uuid.UUID `query:"course_id" doc:"Only plans that open this course"`
 	Kind     string    `query:"kind" enum:"one_off,subscription,instalments"`
 	State    string    `query:"state" enum:"active,archived"`
@@ -271,7 +271,7 @@ func (a *API) createEntity(ctx context.Context, in *createEntityInput) (*web.Res
 	return web.Created(showEntity(made), made.Version, ""), nil
 }
 
-func (a *API) listEntities(ctx context.Context, in *Page) (*web.List[LegalEntity], error) {
+func (a *API) listEntities(ctx context.Context, in *web.ByTime) (*web.List[LegalEntity], error) {
 	p, err := a.Service.LegalEntities(ctx, web.Actor(ctx), in.Request())
 	if err != nil {
 		return nil, err
@@ -338,7 +338,7 @@ func badPercent(path string) error {
 	return apperr.Invalid(apperr.Field{Path: path, Code: "pattern", Message: "A percentage from 0 to 100 with at most four places, such as 8.875."})
 }
 
-func (a *API) listTaxRules(ctx context.Context, in *Page) (*web.List[TaxRule], error) {
+func (a *API) listTaxRules(ctx context.Context, in *web.ByTime) (*web.List[TaxRule], error) {
 	p, err := a.Service.TaxRules(ctx, web.Actor(ctx), in.Request())
 	if err != nil {
 		return nil, err

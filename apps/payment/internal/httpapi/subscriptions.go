@@ -38,7 +38,7 @@ func showSubscription(s billing.Subscription) Subscription {
 }
 
 type listSubscriptionsInput struct {
-	Page
+	web.ByTime
 	Whose
 	State string `query:"state" enum:"trialing,active,past_due,paused,ended"`
 }
@@ -104,7 +104,7 @@ func showPool(p billing.Pool) SeatPool {
 
 type poolsInput struct {
 	web.ByID
-	Page
+	web.ByTime
 }
 
 func (a *API) listPools(ctx context.Context, in *poolsInput) (*web.List[SeatPool], error) {
