@@ -3,6 +3,7 @@
 package enginetest
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -20,8 +21,9 @@ import (
 	"lms/shared/page"
 )
 
+var documents = flag.Int("documents", 100_000, "how many documents are made for the figures") //nolint:gochecknoglobals // a flag
+
 const (
-	documents   = 100_000
 	batch       = 500
 	connections = 8
 	questions   = 1000
@@ -69,13 +71,13 @@ func (m *maker) course(i int) events.CourseState {
 	})
 }
 
-// Figures measures an engine with 100,000 documents.
+// Figures measures an engine with 100,000 documents, or as many as -documents says.
 func Figures(t *testing.T, open Open) {
 	w, m := newWorld(t, open), newMaker()
 	w.service.Performed = nil
 	var titles []string
 	var took time.Duration
-	for from := 0; from < documents; from += batch {
+	for from := 0; from < *documents; from += batch {
 		var docs []search.Document
 		for i := from; i < from+batch; i++ {
 			c := m.course(i)
@@ -87,7 +89,7 @@ func Figures(t *testing.T, open Open) {
 		took += time.Since(began)
 	}
 	w.visible()
-	t.Logf("indexing: %.0f documents/s, %d at a time (without making them: %d ms in all)", documents/took.Seconds(), batch, took.Milliseconds())
+	t.Logf("indexing: %.0f documents/s, %d at a time (without making them: %d ms in all)", float64(*documents)/took.Seconds(), batch, took.Milliseconds())
 	word := func(r *rand.Rand) string {
 		f := strings.Fields(titles[r.IntN(len(titles))])
 		return f[r.IntN(len(f))]
