@@ -5,9 +5,6 @@ import (
 	"sort"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	"github.com/blevesearch/bleve/v2/numeric"
-
-	"lms/apps/search/internal/search"
 )
 
 // column has the values of a field by document, to sort and to count by, without
@@ -18,19 +15,11 @@ type column struct {
 	values []uint32 // places in terms
 }
 
-// Numbers are kept by Bleve as terms that sort as they count. The whole ones begin
-// with the first of these bytes, what begins with a later one stands for many at once.
-const wholeNumber, manyNumbers = numeric.ShiftStartInt64, numeric.ShiftStartInt64 + 1
-
 func newColumn(p *part, field string) (*column, error) {
-	var from, to []byte
-	if slices.Contains(search.Schema().Numbers, field) {
-		from, to = []byte{wholeNumber}, []byte{manyNumbers}
-	}
 	c := &column{starts: make([]uint32, p.Count()+1)}
 	var docs []uint32
 	var ends []int // of each term, in docs
-	err := p.each(field, from, to, func(term string) error {
+	err := p.each(field, nil, nil, func(term string) error {
 		list, err := p.postings(field, term)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@
 package bleveindex
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,10 @@ const currentFile = "CURRENT"
 
 // rulesKey says by which rules an index was made whole.
 const rulesKey = "rules"
+
+// laidOut adds to the rules of the domain how this engine lays documents out: an index
+// of an older layout answers until it is made anew.
+func laidOut(rules string) []byte { return []byte(rules + " 2") }
 
 // Open opens the folder, and makes an empty index in one that is new.
 func Open(folder string) (*Engine, error) {
@@ -151,7 +156,7 @@ func (e *Engine) Filled(_ context.Context, rules string) (bool, error) {
 		return false, err
 	}
 	have, err := e.live.idx.GetInternal([]byte(rulesKey))
-	return string(have) == rules, err
+	return bytes.Equal(have, laidOut(rules)), err
 }
 
 // Ready implements search.Engine.
@@ -236,7 +241,7 @@ func (r *rebuild) Commit(context.Context) error {
 	if err := r.overtaken(); err != nil {
 		return err
 	}
-	if err := r.index.idx.SetInternal([]byte(rulesKey), []byte(r.rules)); err != nil {
+	if err := r.index.idx.SetInternal([]byte(rulesKey), laidOut(r.rules)); err != nil {
 		return fmt.Errorf("finish the index: %w", err)
 	}
 	if err := e.point(r.index); err != nil {

@@ -2,6 +2,7 @@ package bleveindex
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/blevesearch/bleve/v2/analysis/tokenizer/whitespace"
 	"github.com/blevesearch/bleve/v2/index/scorch"
 	"github.com/blevesearch/bleve/v2/mapping"
+	"github.com/blevesearch/bleve/v2/numeric"
 
 	"lms/apps/search/internal/search"
 )
@@ -31,30 +33,26 @@ func layout() (mapping.IndexMapping, error) {
 		return nil, err
 	}
 	doc := bleve.NewDocumentStaticMapping()
-	text := func(analyzer string, phrases, values bool) *mapping.FieldMapping {
+	// Values by document are made of the terms where they are asked for (column).
+	text := func(analyzer string, phrases bool) *mapping.FieldMapping {
 		f := bleve.NewTextFieldMapping()
 		f.Analyzer, f.Store, f.IncludeInAll = analyzer, false, false
-		f.IncludeTermVectors, f.SkipFreqNorm, f.DocValues = phrases, !phrases, values
+		f.IncludeTermVectors, f.SkipFreqNorm, f.DocValues = phrases, !phrases, false
 		return f
 	}
 	s := search.Schema()
 	for _, name := range s.Phrases {
-		doc.AddFieldMappingsAt(name, text(words, true, false))
+		doc.AddFieldMappingsAt(name, text(words, true))
 	}
 	for _, name := range s.Words {
-		doc.AddFieldMappingsAt(name, text(words, false, false))
+		doc.AddFieldMappingsAt(name, text(words, false))
 	}
-	for _, name := range append(s.Keys, s.Sorts...) {
-		doc.AddFieldMappingsAt(name, text(keyword.Name, false, true))
+	for _, name := range slices.Concat(s.Keys, s.Sorts, s.Numbers) {
+		doc.AddFieldMappingsAt(name, text(keyword.Name, false))
 	}
-	version := text(keyword.Name, false, true)
+	version := text(keyword.Name, false)
 	version.Store = true
 	doc.AddFieldMappingsAt(fieldVersion, version)
-	for _, name := range s.Numbers {
-		f := bleve.NewNumericFieldMapping()
-		f.Store, f.DocValues, f.IncludeInAll = false, false, false
-		doc.AddFieldMappingsAt(name, f)
-	}
 	source := bleve.NewTextFieldMapping()
 	source.Index, source.Store, source.IncludeInAll, source.DocValues = false, true, false, false
 	doc.AddFieldMappingsAt(fieldSource, source)
@@ -146,10 +144,15 @@ func fieldsOf(d search.Document) map[string]any {
 		out[name] = value
 	}
 	for name, n := range d.Numbers {
-		out[name] = n
+		out[name] = numberTerm(n)
 	}
 	out[fieldSource] = string(d.Source)
 	return out
+}
+
+// numberTerm writes a number so that terms sort as numbers do.
+func numberTerm(n float64) string {
+	return string(numeric.MustNewPrefixCodedInt64(numeric.Float64ToInt64(n), 0))
 }
 
 // versions reads which versions are stored.

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	"github.com/blevesearch/bleve/v2/numeric"
 
 	"lms/apps/search/internal/search"
 )
@@ -203,12 +202,21 @@ func (p *part) several(parts []*node, least int) *roaring.Bitmap {
 	return out
 }
 
+// nearly are the documents with a word that is nearly another one. The same word is
+// looked for in several fields.
 func (p *part) nearly(q search.Fuzzy) (*roaring.Bitmap, error) {
-	words, err := p.vocabulary(q.Field)
-	if err != nil {
-		return nil, err
+	asked := q
+	asked.Field, asked.Score = alike(q.Field)[0], 0
+	found, ok := p.near[asked]
+	if !ok {
+		words, err := p.vocabulary(q.Field)
+		if err != nil {
+			return nil, err
+		}
+		found = words.near(q.Value, q.Edits, q.Prefix)
+		p.near[asked] = found
 	}
-	return p.any(q.Field, words.near(q.Value, q.Edits, q.Prefix))
+	return p.any(q.Field, found)
 }
 
 // numbers are the documents with a number in a range.
@@ -217,25 +225,13 @@ func (p *part) numbers(q search.Range) (*roaring.Bitmap, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, err := numberTerm(q.Min)
-	if err != nil {
-		return nil, err
-	}
-	to, err := numberTerm(q.Max)
-	if err != nil {
-		return nil, err
-	}
-	return c.between(from, to), nil
+	return c.between(bound(q.Min), bound(q.Max)), nil
 }
 
-func numberTerm(n *float64) (*string, error) {
+func bound(n *float64) *string {
 	if n == nil {
-		return nil, nil //nolint:nilnil // no bound
+		return nil
 	}
-	term, err := numeric.NewPrefixCodedInt64(numeric.Float64ToInt64(*n), 0)
-	if err != nil {
-		return nil, fmt.Errorf("number of a query: %w", err)
-	}
-	s := string(term)
-	return &s, nil
+	term := numberTerm(*n)
+	return &term
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/blevesearch/bleve/v2/index/scorch"
 	index "github.com/blevesearch/bleve_index_api"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
+
+	"lms/apps/search/internal/search"
 )
 
 // view is the index as it is when somebody begins to read it.
@@ -26,6 +28,7 @@ type part struct {
 	gone  *roaring.Bitmap // nil for none
 	kept  *kept
 	dicts map[string]segment.TermDictionary
+	near  map[search.Fuzzy][]string // what was looked for in this view, without field and score
 }
 
 // view reads the index as it is now. It has to be closed.
@@ -49,6 +52,7 @@ func (o *one) view() (*view, error) {
 	for i, k := range o.memory.of(segments) {
 		v.parts = append(v.parts, &part{
 			Segment: segments[i].Segment(), gone: segments[i].Deleted(), kept: k, dicts: map[string]segment.TermDictionary{},
+			near: map[search.Fuzzy][]string{},
 		})
 	}
 	return v, nil
@@ -129,16 +133,17 @@ func (p *part) column(field string) (*column, error) {
 	return c, err
 }
 
-// vocabulary of a field, made when it is first asked for.
+// vocabulary of a field and those alike, made when it is first asked for.
 func (p *part) vocabulary(field string) (*vocabulary, error) {
+	fields := alike(field)
 	p.kept.mu.Lock()
 	defer p.kept.mu.Unlock()
-	if v, ok := p.kept.vocabularies[field]; ok {
+	if v, ok := p.kept.vocabularies[fields[0]]; ok {
 		return v, nil
 	}
-	v, err := newVocabulary(p, field)
+	v, err := newVocabulary(p, fields)
 	if err == nil {
-		p.kept.vocabularies[field] = v
+		p.kept.vocabularies[fields[0]] = v
 	}
 	return v, err
 }
@@ -230,7 +235,12 @@ func (p *part) each(field string, from, to []byte, do func(term string) error) e
 	if err != nil {
 		return err
 	}
-	it := dict.AutomatonIterator(nil, from, to)
+	var it segment.DictionaryIterator
+	if fast, ok := dict.(uncounted); ok {
+		it = fast.AutomatonIteratorOmitCount(nil, from, to)
+	} else {
+		it = dict.AutomatonIterator(nil, from, to)
+	}
 	for {
 		entry, err := it.Next()
 		if err != nil || entry == nil {
@@ -240,6 +250,12 @@ func (p *part) each(field string, from, to []byte, do func(term string) error) e
 			return err
 		}
 	}
+}
+
+// uncounted is a dictionary that gives its terms without reading in how many documents
+// each is.
+type uncounted interface {
+	AutomatonIteratorOmitCount(a segment.Automaton, from, to []byte) segment.DictionaryIterator
 }
 
 // beginning are the documents with a term that begins with some letters.

@@ -1,7 +1,10 @@
 package language_test
 
 import (
+	"math/rand/v2"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -86,4 +89,34 @@ func TestDistanceCountsTypos(t *testing.T) {
 		require.Equal(t, language.Distance(a, b, 9), language.Distance(b, a, 9), "the same both ways")
 		require.Equal(t, a == b, language.Distance(a, b, 9) == 0)
 	})
+}
+
+// TestNearIsWhatDistanceSays, of words that are like each other.
+func TestNearIsWhatDistanceSays(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	word := func() string {
+		w := make([]rune, r.IntN(12))
+		for i := range w {
+			w[i] = []rune("abé數")[r.IntN(4)]
+		}
+		return string(w)
+	}
+	found := 0
+	for range 200 {
+		asked, edits := word(), 1+r.IntN(2)
+		near := language.NewNear(asked, edits)
+		for range 200 {
+			w := word()
+			want := language.Distance(asked, w, edits) <= edits
+			require.Equal(t, want, near.Matches(w), "%q and %q", asked, w)
+			if want {
+				found++
+				require.True(t, near.Possible(language.LettersOf(w), utf8.RuneCountInString(w)), "%q and %q", asked, w)
+			}
+		}
+	}
+	require.NotZero(t, found)
+	long := strings.Repeat("a", 70)
+	require.True(t, language.NewNear(long, 1).Matches(long+"b"))
 }

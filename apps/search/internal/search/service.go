@@ -168,7 +168,13 @@ func (s *Service) tell(actor authz.Principal, text string, q question, r page.Re
 
 func (s *Service) item(h Hit, v Viewer, mark *marker) (Item, error) {
 	var item Item
-	if err := json.Unmarshal(h.Source, &item.Source); err != nil {
+	// The whole course, to make the document again, is passed over.
+	var shown struct {
+		*Source
+		Course struct{} `json:"course"`
+	}
+	shown.Source = &item.Source
+	if err := json.Unmarshal(h.Source, &shown); err != nil {
 		return Item{}, apperr.Internal(err)
 	}
 	item.Courses = v.showing[item.ID]
