@@ -4,12 +4,16 @@ package testkit
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"lms/shared/authz"
+	"lms/shared/contracts"
+	"lms/shared/contracts/access"
+	"lms/shared/contracts/internalapi"
 	"lms/shared/web"
 )
 
@@ -36,6 +40,57 @@ func CheckRoutes(t *testing.T, r *web.Router) {
 		return nil
 	}))
 	checkDocument(t, r, known)
+	checkCallers(t, r, known)
+}
+
+// checkCallers holds the internal routes of a service against the table of who calls
+// what, from which the sidecars' access policies are made.
+func checkCallers(t *testing.T, r *web.Router, known map[string]web.RouteInfo) {
+	t.Helper()
+	if !slices.Contains(contracts.Services(), r.Service()) {
+		return // a router of a test
+	}
+	rows := map[string][]string{}
+	for _, row := range access.Routes() {
+		if row.App == r.Service() {
+			rows[row.Method+" "+row.Path] = row.Callers
+		}
+	}
+	for key, rt := range known {
+		if rt.Access.String() != "internal" {
+			continue
+		}
+		require.Contains(t, rows, key, "nobody may call it: shared/contracts/access has no row for it")
+		if named := rt.Access.Callers(); len(named) > 0 {
+			require.ElementsMatch(t, named, rows[key], "%s: the route and shared/contracts/access name different callers", key)
+		}
+	}
+	for key := range rows {
+		if _, path, _ := strings.Cut(key, " "); byTheKit(path) {
+			continue
+		}
+		require.Contains(t, known, key, "shared/contracts/access has a row for a route that is not there")
+	}
+}
+
+// byTheKit says whether a route is mounted by the kit, or stands for a reliable call.
+func byTheKit(path string) bool {
+	return slices.Contains([]string{
+		"/readyz", "/internal/openapi.json", internalapi.PathEvents, internalapi.PathEventHeads, internalapi.PathOutbox, internalapi.PathUnpark,
+		internalapi.PathDeadLetters, internalapi.PathRedrive, internalapi.PathReplay, internalapi.PathRecompute,
+	}, path) || strings.HasPrefix(path, "/internal/calls/")
+}
+
+// CheckCalls holds the reliable calls that a service receives against the same table.
+func CheckCalls(t *testing.T, service string, received map[string][]string) {
+	t.Helper()
+	rows := map[string][]string{}
+	for _, c := range access.Calls() {
+		if c.App == service {
+			rows[c.Name] = c.Callers
+		}
+	}
+	require.Equal(t, rows, received, "shared/contracts/access")
 }
 
 func checkDocument(t *testing.T, r *web.Router, known map[string]web.RouteInfo) {

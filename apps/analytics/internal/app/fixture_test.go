@@ -258,5 +258,7 @@ func (w *world) scan(into any, sql string, args ...any) {
 
 func TestRoutesAreDeclared(t *testing.T) {
 	t.Parallel()
-	testkit.CheckRoutes(t, newWorld(t).router)
+	w := newWorld(t)
+	testkit.CheckRoutes(t, w.router)
+	testkit.CheckCalls(t, "analytics", w.inbox.CallNames())
 }

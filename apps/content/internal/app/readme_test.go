@@ -21,6 +21,13 @@ func TestTheREADMEIsTrue(t *testing.T) {
 	})
 }
 
+func TestRoutesAreDeclared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	testkit.CheckRoutes(t, w.router)
+	testkit.CheckCalls(t, "content", w.inbox.CallNames())
+}
+
 func TestEveryEventIsEmitted(t *testing.T) {
 	t.Parallel()
 	testkit.EveryEventIsEmitted(t, contract.TopicContent, "../*/*.go")

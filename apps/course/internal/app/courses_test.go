@@ -17,7 +17,9 @@ import (
 
 func TestEveryRouteIsDeclared(t *testing.T) {
 	t.Parallel()
-	testkit.CheckRoutes(t, newWorld(t).router)
+	w := newWorld(t)
+	testkit.CheckRoutes(t, w.router)
+	testkit.CheckCalls(t, "course", w.inbox.CallNames())
 }
 
 func TestALifeFromDraftToTombstone(t *testing.T) {

@@ -387,5 +387,7 @@ func path(parts ...any) string {
 
 func TestRoutesAreDeclared(t *testing.T) {
 	t.Parallel()
-	testkit.CheckRoutes(t, newWorld(t).router)
+	w := newWorld(t)
+	testkit.CheckRoutes(t, w.router)
+	testkit.CheckCalls(t, "enrollment", w.inbox.CallNames())
 }

@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -17,7 +18,38 @@ import (
 
 var update = flag.Bool("update", false, "write what the README repeats from the code") //nolint:gochecknoglobals // a flag
 
-const readme = "../../README.md"
+const (
+	readme    = "../../README.md"
+	forwarded = "../../../../shared/contracts/access/forwarded.json"
+)
+
+// TestForwardedPathsAreThoseOfREADMEAndPolicies: sidecars let the gateway in where its
+// own table sends requests to.
+func TestForwardedPathsAreThoseOfREADMEAndPolicies(t *testing.T) {
+	t.Parallel()
+	paths := map[string][]string{}
+	for _, r := range edge.Table() {
+		if r.Service != "" {
+			paths[r.Service] = append(paths[r.Service], r.Path)
+			continue
+		}
+		for _, s := range edge.Services() { // the gateway asks each for its share
+			paths[s] = append(paths[s], r.Path+"/"+s)
+		}
+	}
+	for s := range paths {
+		slices.Sort(paths[s])
+	}
+	want, err := json.MarshalIndent(paths, "", "  ")
+	require.NoError(t, err)
+	want = append(want, '\n')
+	if *update {
+		require.NoError(t, os.WriteFile(forwarded, want, 0o644)) // a document
+	}
+	got, err := os.ReadFile(forwarded)
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(got), "make generate writes it")
+}
 
 // TestTheREADMEIsTrue compares the tables of routes and settings with the code.
 func TestTheREADMEIsTrue(t *testing.T) {

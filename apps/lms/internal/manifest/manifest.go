@@ -14,8 +14,11 @@ import (
 	"strings"
 	"text/template"
 
+	"gopkg.in/yaml.v3"
+
 	"lms/apps/lms/internal/installation"
 	"lms/shared/contracts"
+	"lms/shared/contracts/access"
 )
 
 // App is one service as the files need it.
@@ -114,6 +117,9 @@ func Files(root string) (map[string][]byte, error) {
 		}
 		files[path] = out.Bytes()
 	}
+	if err := addAccess(files); err != nil {
+		return nil, err
+	}
 	// A chart can read its own folder only.
 	for path, from := range map[string]string{
 		"deploy/helm/lms/files/configuration.yaml": "dapr/config.yaml",
@@ -127,4 +133,52 @@ func Files(root string) (map[string][]byte, error) {
 		files[path] = raw
 	}
 	return files, nil
+}
+
+// chartAccess is the access table as the chart reads it: what trust domain and
+// namespace are is the cluster's.
+type chartAccess struct {
+	Apps map[string][]chartPolicy `yaml:"apps"`
+}
+
+type chartPolicy struct {
+	Caller     string           `yaml:"caller"`
+	Operations []chartOperation `yaml:"operations"`
+}
+
+type chartOperation struct {
+	Name   string   `yaml:"name"`
+	Verbs  []string `yaml:"httpVerb,flow"`
+	Action string   `yaml:"action"`
+}
+
+// addAccess adds the access policies: a Configuration per app for sidecars on one
+// machine, and all of them for the chart.
+func addAccess(files map[string][]byte) error {
+	chart := chartAccess{Apps: map[string][]chartPolicy{}}
+	for _, app := range access.Apps() {
+		document, err := access.Document(app)
+		if err != nil {
+			return fmt.Errorf("access policy of %s: %w", app, err)
+		}
+		files["dapr/access/"+app+".yaml"] = document
+		policies, err := access.Policies(app)
+		if err != nil {
+			return fmt.Errorf("access policy of %s: %w", app, err)
+		}
+		chart.Apps[app] = []chartPolicy{} // everybody else is refused
+		for _, p := range policies {
+			to := chartPolicy{Caller: p.Caller}
+			for _, o := range p.Operations {
+				to.Operations = append(to.Operations, chartOperation{Name: o.Name, Verbs: o.Verbs, Action: "allow"})
+			}
+			chart.Apps[app] = append(chart.Apps[app], to)
+		}
+	}
+	raw, err := yaml.Marshal(chart)
+	if err != nil {
+		return fmt.Errorf("access policies of the chart: %w", err)
+	}
+	files["deploy/helm/lms/files/access.yaml"] = append([]byte("# Who may call which route of each app. make generate writes this file from\n# shared/contracts/access.\n"), raw...)
+	return nil
 }

@@ -401,5 +401,7 @@ func sign(secret string, at time.Time, raw []byte) string {
 
 func TestRoutesAreDeclared(t *testing.T) {
 	t.Parallel()
-	testkit.CheckRoutes(t, newWorld(t).router)
+	w := newWorld(t)
+	testkit.CheckRoutes(t, w.router)
+	testkit.CheckCalls(t, "payment", w.inbox.CallNames())
 }

@@ -310,6 +310,11 @@ func TestTheREADMEIsTrue(t *testing.T) {
 	})
 }
 
+func TestRoutesAreDeclared(t *testing.T) {
+	t.Parallel()
+	testkit.CheckRoutes(t, newWorld(t).router)
+}
+
 func TestOpenAPIDocumentIsCurrent(t *testing.T) {
 	t.Parallel()
 	r := web.NewRouter(web.Options{Service: "search"})
