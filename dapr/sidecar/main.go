@@ -45,6 +45,12 @@ const version = "1.18.0"
 
 func main() {
 	keepFilesPrivate()
+	if len(os.Args) > 1 && os.Args[1] == sentryCommand {
+		if err := certify(os.Args[2:]); err != nil {
+			logger.NewLogger("dapr.sentry").Fatalf("Fatal error from the certificate authority: %s", err)
+		}
+		return
+	}
 	tuneCollector(os.LookupEnv, debug.SetGCPercent)
 	// A container's CPU quota, not the machine's core count. An error leaves
 	// the runtime's own choice, which is right everywhere else.

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"lms/shared/authority"
 )
 
 // APIToken is what the sidecars want to see, AppToken what they show.
@@ -44,6 +46,15 @@ type Options struct {
 	Home       string   // folder of the installation; the sidecars run in its subfolder run
 	AppPort    string   // "" for none
 	Components []string // file names of the profile
+	// Edit changes the text of a component before it is used; nil for nothing.
+	Edit func(text string) string
+
+	// Authority certifies it, and dapr/access says whom it lets in; nil without mTLS.
+	Authority *authority.Authority
+	// Identity is the app in whose name it asks for a certificate; App if empty.
+	Identity string
+	// Env is more of its environment; what comes later counts.
+	Env []string
 }
 
 // program is the sidecar to test with: LMS_TEST_DAPRD, or what `lms up` has
@@ -112,56 +123,123 @@ func (l *output) String() string {
 // test.
 func Start(t testing.TB, o Options) Sidecar {
 	t.Helper()
-	root := sourceTree(t)
-	path := program(t, root)
-	resources := t.TempDir()
-	profile := cmp.Or(os.Getenv("LMS_TEST_PROFILE"), "embedded")
-	if file := os.Getenv("LMS_TEST_SECRETS"); file != "" {
-		addSecrets(t, filepath.Join(o.Home, "secrets.json"), file)
-		o.Components = slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(o.Components), "secrets.yaml"))))
-	}
-	for _, name := range o.Components {
-		raw, err := os.ReadFile(filepath.Join(root, "components", profile, name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(resources, name), raw, 0o600))
-	}
-	folder := filepath.Join(o.Home, "run")
-	require.NoError(t, os.MkdirAll(folder, 0o700))
+	p := launch(t, o)
+	require.Eventually(t, func() bool { return healthy("http://"+p.HTTP+"/v1.0/healthz/outbound") == nil }, patience, 10*time.Millisecond, "%s", &p.output)
+	return p.Sidecar
+}
 
-	ports := FreePorts(t, 3)
-	args := []string{
-		"--app-id", o.App, "--dapr-http-port", ports[0], "--dapr-grpc-port", ports[1], "--dapr-internal-grpc-port", ports[2],
-		"--dapr-listen-addresses", "127.0.0.1", "--dapr-internal-grpc-listen-address", "127.0.0.1",
-		"--config", filepath.Join(root, "dapr", "config.yaml"), "--resources-path", resources, "--enable-metrics=false",
+// Fail starts a sidecar that cannot start, and returns what it said.
+func Fail(t testing.TB, o Options) string {
+	t.Helper()
+	p := launch(t, o)
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		require.Fail(t, "the sidecar has started", "%s", &p.output)
 	}
-	if o.AppPort != "" {
-		args = append(args, "--app-port", o.AppPort, "--app-protocol", "http")
-	}
+	return p.output.String()
+}
+
+// process is a program that ends with the test.
+type process struct {
+	Sidecar
+	output output
+	exited chan struct{}
+}
+
+// run starts a program in a folder with more in its environment than the test's own.
+func (p *process) run(t testing.TB, folder, path string, args, env []string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), path, args...)
-	var out output
-	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &out, &out
-	cmd.Env = append(os.Environ(), "DAPR_HOST_IP=127.0.0.1", "DAPR_API_TOKEN="+APIToken, "APP_API_TOKEN="+AppToken)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &p.output, &p.output
+	cmd.Env = append(os.Environ(), env...)
 	require.NoError(t, cmd.Start())
-	exited := make(chan struct{})
+	p.exited = make(chan struct{})
 	go func() {
-		defer close(exited)
-		_ = cmd.Wait() // the exit code of a stopped sidecar says nothing
+		defer close(p.exited)
+		_ = cmd.Wait() // the exit code of what was stopped says nothing
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended just now
 		select {
-		case <-exited:
+		case <-p.exited:
 		case <-time.After(patience):
 			_ = cmd.Process.Kill()
-			<-exited
+			<-p.exited
 		}
 		if t.Failed() {
-			t.Log(out.String())
+			t.Log(p.output.String())
 		}
 	})
-	s := Sidecar{HTTP: "127.0.0.1:" + ports[0], GRPC: "127.0.0.1:" + ports[1]}
-	require.Eventually(t, func() bool { return healthy("http://"+s.HTTP+"/v1.0/healthz/outbound") == nil }, patience, 10*time.Millisecond, "%s", &out)
-	return s
+}
+
+func launch(t testing.TB, o Options) *process {
+	t.Helper()
+	root := sourceTree(t)
+	path := program(t, root)
+	folder := filepath.Join(o.Home, "run")
+	require.NoError(t, os.MkdirAll(folder, 0o700))
+	ports := FreePorts(t, 3)
+	args := []string{
+		"--app-id", o.App, "--dapr-http-port", ports[0], "--dapr-grpc-port", ports[1], "--dapr-internal-grpc-port", ports[2],
+		"--dapr-listen-addresses", "127.0.0.1", "--dapr-internal-grpc-listen-address", "127.0.0.1",
+		"--config", filepath.Join(root, "dapr", "config.yaml"), "--resources-path", resources(t, root, o), "--enable-metrics=false",
+	}
+	if o.AppPort != "" {
+		args = append(args, "--app-port", o.AppPort, "--app-protocol", "http")
+	}
+	env := []string{"DAPR_HOST_IP=127.0.0.1", "DAPR_API_TOKEN=" + APIToken, "APP_API_TOKEN=" + AppToken}
+	if o.Authority != nil {
+		args = append(append(args, "--config", filepath.Join(root, "dapr", "access", o.App+".yaml")), o.Authority.SidecarArgs()...)
+		identity, err := o.Authority.SidecarEnv(cmp.Or(o.Identity, o.App))
+		require.NoError(t, err)
+		env = append(env, identity...)
+	}
+	p := &process{Sidecar: Sidecar{HTTP: "127.0.0.1:" + ports[0], GRPC: "127.0.0.1:" + ports[1]}}
+	p.run(t, folder, path, args, append(env, o.Env...))
+	return p
+}
+
+// resources is a folder with the components that were asked for.
+func resources(t testing.TB, root string, o Options) string {
+	t.Helper()
+	folder := t.TempDir()
+	profile := cmp.Or(os.Getenv("LMS_TEST_PROFILE"), "embedded")
+	names := o.Components
+	if file := os.Getenv("LMS_TEST_SECRETS"); file != "" {
+		require.NoError(t, os.MkdirAll(o.Home, 0o700))
+		addSecrets(t, filepath.Join(o.Home, "secrets.json"), file)
+		names = slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(names), "secrets.yaml"))))
+	}
+	for _, name := range names {
+		raw, err := os.ReadFile(filepath.Join(root, "components", profile, name))
+		require.NoError(t, err)
+		if o.Edit != nil {
+			raw = []byte(o.Edit(string(raw)))
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), raw, 0o600))
+	}
+	return folder
+}
+
+// StartAuthority starts a certificate authority for the sidecars of some apps in the
+// folder of an installation. It ends with the test.
+func StartAuthority(t testing.TB, home string, apps ...string) *authority.Authority {
+	t.Helper()
+	path := program(t, sourceTree(t))
+	a := &authority.Authority{
+		Folder: filepath.Join(home, "data", "sentry"), Identities: filepath.Join(home, "run", "identities"), Address: "127.0.0.1:" + FreePorts(t, 1)[0],
+	}
+	require.NoError(t, a.Prepare(apps))
+	args, err := a.Args()
+	require.NoError(t, err)
+	var p process
+	p.run(t, home, path, args, nil)
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", a.Address)
+		return err == nil && conn.Close() == nil
+	}, patience, 10*time.Millisecond, "%s", &p.output)
+	return a
 }
 
 // addSecrets adds the passwords of a file to those that a test has made.
