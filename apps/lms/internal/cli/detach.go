@@ -48,6 +48,9 @@ func (e *env) detach(ctx context.Context, f upFlags) error {
 	if f.external {
 		args = append(args, "--external")
 	}
+	if f.mtls {
+		args = append(args, "--mtls")
+	}
 	if f.noBuild {
 		args = append(args, "--no-build")
 	}

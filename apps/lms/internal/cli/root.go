@@ -205,7 +205,7 @@ func processNames(only []string) ([]string, error) {
 	for _, s := range installation.Services() {
 		all = append(all, s.Name, installation.Sidecar(s.Name))
 	}
-	all = append(all, installation.Broker, installation.Database)
+	all = append(all, installation.Broker, installation.Database, installation.Authority)
 	if len(only) == 0 {
 		return all, nil
 	}

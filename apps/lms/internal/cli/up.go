@@ -36,6 +36,7 @@ type upFlags struct {
 	dropShare  float64
 	profile    string
 	external   bool
+	mtls       bool
 }
 
 func newUp(e *env) *cobra.Command {
@@ -62,6 +63,7 @@ the next start.`,
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of the gateway; every other port is chosen")
 	fl.StringVar(&f.profile, "profile", cmp.Or(os.Getenv("LMS_PROFILE"), infra.Embedded), "infrastructure: a folder of components/ by its name, or any other by its path")
 	fl.BoolVar(&f.external, "external", false, "use products that run already, where the variables of components/README.md say")
+	fl.BoolVar(&f.mtls, "mtls", os.Getenv("LMS_MTLS") == "true", "sidecars prove to each other who they are, and enforce who may call which route (dapr/README.md)")
 	fl.StringVar(&f.logLevel, "log-level", "info", "of the services: debug, info, warn, error")
 	fl.StringSliceVar(&f.only, "only", nil, "follow the logs of these services only, by commas")
 	fl.BoolVar(&f.detach, "detach", false, "return when everything serves, and leave it running")
@@ -117,7 +119,7 @@ func (e *env) up(ctx context.Context, f upFlags) error {
 	logs := e.follower(home, names, f.noLogs)
 	err = launch.Run(ctx, launch.Options{
 		Home: home, Root: root, Listen: f.listen, LogLevel: f.logLevel, Build: !f.noBuild, Sidecars: !f.noSidecars,
-		Profile: profile, External: f.external, Program: self, BrokerDropShare: f.dropShare, ReadyTimeout: f.timeout, Say: e.say, Bootstrap: e.firstStart(home, f),
+		Profile: profile, External: f.external, MTLS: f.mtls && !f.noSidecars, Program: self, BrokerDropShare: f.dropShare, ReadyTimeout: f.timeout, Say: e.say, Bootstrap: e.firstStart(home, f),
 	}, func(r launch.Ready) {
 		// The one line of result; a reader that is gone does not stop the system.
 		_, _ = fmt.Fprintf(e.out, "LMS is ready at %s after %.1f s (%d processes; mail in %s)\n", r.Address, r.Took.Seconds(), len(r.Pieces), home.Mail())

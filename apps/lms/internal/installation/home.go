@@ -94,6 +94,11 @@ func (h Home) Postgres() string { return filepath.Join(h.Data(), "postgres") }
 // dapr/ itself holds other files too, about which every sidecar would complain.
 func (h Home) Resources() string { return filepath.Join(h.Run(), "resources") }
 
+// Anchors holds what sidecars trust under mTLS, made at the first start with it;
+// Identities is how each of them proves at this start who it is.
+func (h Home) Anchors() string    { return filepath.Join(h.Data(), "sentry") }
+func (h Home) Identities() string { return filepath.Join(h.Run(), "identities") }
+
 // Program is the file of a built program.
 func (h Home) Program(name string) string { return filepath.Join(h.Bin(), name) }
 

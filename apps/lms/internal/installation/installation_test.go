@@ -98,6 +98,7 @@ func TestPlanGivesEachServiceWhatItNeedsAndNoMore(t *testing.T) {
 		require.Contains(t, args, "--dapr-listen-addresses 127.0.0.1")
 		require.Contains(t, args, "--dapr-internal-grpc-listen-address 127.0.0.1")
 		require.NotContains(t, args, value(env, "DAPR_API_TOKEN"), "no secret on a command line")
+		require.NotContains(t, args, "mtls")
 	}
 	gateway := services[len(services)-1]
 	require.Equal(t, "0.0.0.0:8080", p.AppAddress(gateway))
@@ -108,6 +109,30 @@ func TestPlanGivesEachServiceWhatItNeedsAndNoMore(t *testing.T) {
 		_, err := installation.NewPlan(home(t), "/src", services, bad, "info")
 		require.Error(t, err, bad)
 	}
+}
+
+func TestUnderMTLSEachSidecarHasAnIdentityAndAPolicy(t *testing.T) {
+	t.Parallel()
+	h := home(t)
+	p, err := installation.NewPlan(h, "/src", installation.Services(), "127.0.0.1:8080", "info")
+	require.NoError(t, err)
+	course := p.Services[2]
+	none, err := p.Identity(course)
+	require.NoError(t, err)
+	require.Empty(t, none)
+
+	require.NoError(t, p.UseMTLS())
+	args := strings.Join(p.SidecarArgs(course), " ")
+	require.Contains(t, args, "--enable-mtls --sentry-address "+p.Authority.Address)
+	require.Contains(t, args, "--config /src/dapr/config.yaml")
+	require.Contains(t, args, "--config /src/dapr/access/course.yaml")
+	_, err = p.Identity(course)
+	require.ErrorContains(t, err, "trust anchors", "the authority makes them")
+	require.NoError(t, os.WriteFile(filepath.Join(h.Anchors(), "ca.crt"), []byte("PEM"), 0o600))
+	identity, err := p.Identity(course)
+	require.NoError(t, err)
+	require.Equal(t, "PEM", value(identity, "DAPR_TRUST_ANCHORS"))
+	require.Equal(t, filepath.Join(h.Identities(), "course.token"), value(identity, "DAPR_SENTRY_TOKEN_FILE"))
 }
 
 func TestUnusableFolderIsExplained(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lms/shared/authority"
 	"lms/shared/freeport"
 )
 
@@ -27,11 +28,15 @@ type Plan struct {
 	Variables  map[string]string
 	Settings   map[string]string
 
-	BrokerPort   int
-	DatabasePort int
-	Spare        []int // ports for what the profile starts
-	ports        map[string]ServicePorts
-	tokens       map[string]tokens
+	// Authority certifies the sidecars; nil without mTLS.
+	Authority *authority.Authority
+
+	BrokerPort    int
+	DatabasePort  int
+	AuthorityPort int
+	Spare         []int // ports for what the profile starts
+	ports         map[string]ServicePorts
+	tokens        map[string]tokens
 }
 
 // ServicePorts of one service and its sidecar. DaprProfile is zero unless
@@ -65,18 +70,18 @@ func NewPlan(home Home, root string, services []Service, listen, logLevel string
 		return nil, fmt.Errorf("--listen %s: the port is a number from 1 to 65535", listen)
 	}
 	const each, spare = 5, 24
-	free, err := freeport.Pick(2 + spare + each*len(services))
+	free, err := freeport.Pick(3 + spare + each*len(services))
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{
 		Home: home, Root: root, Services: services, Listen: listen, LogLevel: logLevel,
 		Components: filepath.Join(root, "components", "embedded"),
-		BrokerPort: free[0], DatabasePort: free[1], Spare: free[2 : 2+spare],
+		BrokerPort: free[0], DatabasePort: free[1], AuthorityPort: free[2], Spare: free[3 : 3+spare],
 		Variables: map[string]string{"LMS_KAFKA_BROKERS": freeport.Address(free[0])},
 		ports:     map[string]ServicePorts{}, tokens: map[string]tokens{},
 	}
-	free = free[2+spare:]
+	free = free[3+spare:]
 	for i, s := range services {
 		five := free[each*i : each*i+each]
 		ports := ServicePorts{App: five[0], DaprHTTP: five[1], DaprGRPC: five[2], DaprInternal: five[3]}
@@ -186,7 +191,14 @@ func (p *Plan) localSettings(s Service) []string {
 	return append(local, "LMS_GATEWAY_SERVICES="+strings.Join(behind, ","), "LMS_GATEWAY_ADDRESS_RATE=1000000", "LMS_GATEWAY_USER_RATE=1000000", "LMS_GATEWAY_SIGN_IN_RATE=100000")
 }
 
-// SidecarEnv is the whole environment of a sidecar.
+// UseMTLS has the sidecars certified, which from then on let in only whom the access
+// policies name.
+func (p *Plan) UseMTLS() error {
+	p.Authority = &authority.Authority{Folder: p.Home.Anchors(), Identities: p.Home.Identities(), Address: freeport.Address(p.AuthorityPort)}
+	return p.Authority.Prepare(Names(p.Services))
+}
+
+// SidecarEnv is the whole environment of a sidecar, but for Identity.
 func (p *Plan) SidecarEnv(s Service) []string {
 	tok := p.tokens[s.Name]
 	return append(append(inherited(""), pairs(p.Variables)...),
@@ -195,6 +207,20 @@ func (p *Plan) SidecarEnv(s Service) []string {
 		"APP_API_TOKEN="+tok.app,
 		"GODEBUG="+runtimeSettings(),
 	)
+}
+
+// Identity is what else a sidecar finds in its environment with mTLS. The authority
+// must have started.
+func (p *Plan) Identity(s Service) ([]string, error) {
+	if p.Authority == nil {
+		return nil, nil
+	}
+	return p.Authority.SidecarEnv(s.Name)
+}
+
+// AuthorityEnv is the whole environment of the certificate authority.
+func (p *Plan) AuthorityEnv() []string {
+	return append(inherited(""), "GODEBUG="+runtimeSettings(), "GOMEMLIMIT=64MiB")
 }
 
 // SidecarArgs are the flags of a sidecar. It listens on loopback only, has
@@ -215,6 +241,9 @@ func (p *Plan) SidecarArgs(s Service) []string {
 		"--enable-metrics=false", "--max-body-size", "4Mi", "--read-buffer-size", "64Ki",
 		"--dapr-graceful-shutdown-seconds", "5",
 		"--log-level", "warn", "--log-as-json",
+	}
+	if p.Authority != nil {
+		args = append(append(args, "--config", filepath.Join(p.Root, "dapr", "access", s.Name+".yaml")), p.Authority.SidecarArgs()...)
 	}
 	if ports.DaprProfile != 0 {
 		args = append(args, "--enable-profiling", "--profile-port", strconv.Itoa(ports.DaprProfile))

@@ -81,6 +81,7 @@ func Sidecar(service string) string { return service + "-sidecar" }
 
 // Names of the processes that belong to no service.
 const (
-	Database = "postgres"
-	Broker   = "broker"
+	Database  = "postgres"
+	Broker    = "broker"
+	Authority = "sentry"
 )

@@ -34,6 +34,9 @@ type Options struct {
 	LogLevel string
 	Build    bool // the services, before they start
 	Sidecars bool
+	// MTLS: sidecars prove to each other who they are, and let in only whom the access
+	// policies name.
+	MTLS bool
 	// Profile is the folder of components that the sidecars load.
 	Profile infra.Profile
 	// External: what the profile needs runs already, where the environment says.
@@ -146,6 +149,11 @@ func prepare(o Options) (*launch, error) {
 		DataDir: o.Home.Postgres(), LogFile: o.Home.Log(installation.Database), Port: plan.DatabasePort, Durable: true, Progress: o.Say,
 	}}
 	l.secrets = secrets
+	if o.MTLS {
+		if err := plan.UseMTLS(); err != nil {
+			return nil, err
+		}
+	}
 	if err := l.useProfile(); err != nil {
 		return nil, err
 	}
@@ -331,7 +339,7 @@ func (l *launch) down(ctx context.Context) error {
 	var errs []error
 	for _, step := range [][]string{
 		{installation.Gateway},
-		others, l.sup.OfKind(supervisor.KindSidecar),
+		others, l.sup.OfKind(supervisor.KindSidecar), l.sup.OfKind(supervisor.KindAuthority),
 		l.sup.OfKind(supervisor.KindBroker), l.sup.OfKind(supervisor.KindStore),
 		{installation.Database},
 	} {

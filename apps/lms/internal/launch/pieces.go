@@ -38,8 +38,10 @@ func (l *launch) startSidecars(ctx context.Context, migrated <-chan struct{}) er
 	sidecar := l.Home.Program(builds.SidecarProgram)
 	if l.Sidecars {
 		g.Go(func() (err error) {
-			sidecar, err = builds.Sidecar(gctx, l.Root, l.Home.Bin(), l.Say)
-			return err
+			if sidecar, err = builds.Sidecar(gctx, l.Root, l.Home.Bin(), l.Say); err != nil {
+				return err
+			}
+			return l.startAuthority(gctx, sidecar)
 		})
 	}
 	g.Go(func() error { return l.startProfile(gctx, migrated) })
@@ -52,6 +54,32 @@ func (l *launch) startSidecars(ctx context.Context, migrated <-chan struct{}) er
 		}
 	}
 	return nil
+}
+
+// startAuthority starts what certifies the sidecars: they wait for it, since each asks
+// for its certificate before anything else.
+func (l *launch) startAuthority(ctx context.Context, program string) error {
+	if !l.MTLS {
+		return nil
+	}
+	args, err := l.plan.Authority.Args()
+	if err != nil {
+		return err
+	}
+	if err := l.sup.Start(ctx, supervisor.Process{
+		Name: installation.Authority, Service: installation.Authority, Kind: supervisor.KindAuthority,
+		Ports: map[string]int{"grpc": l.plan.AuthorityPort}, LogFile: l.Home.Log(installation.Authority),
+		Start: supervisor.Program{
+			Path: program, Args: args, Env: l.plan.AuthorityEnv(), Dir: l.Home.Run(),
+			LogFile: l.Home.Log(installation.Authority), Grace: sidecarGrace,
+		}.Start,
+		Ready: func(ctx context.Context) error { return dial(ctx, l.plan.Authority.Address) },
+	}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return l.sup.WaitReady(ctx, installation.Authority)
 }
 
 func (l *launch) startBroker(ctx context.Context) error {
@@ -83,6 +111,10 @@ func (l *launch) startBroker(ctx context.Context) error {
 func (l *launch) startSidecar(ctx context.Context, s installation.Service, program string) error {
 	ports := l.plan.Ports(s.Name)
 	name := installation.Sidecar(s.Name)
+	identity, err := l.plan.Identity(s)
+	if err != nil {
+		return err
+	}
 	open := map[string]int{"http": ports.DaprHTTP, "grpc": ports.DaprGRPC, "internal": ports.DaprInternal}
 	if ports.DaprProfile != 0 {
 		open["profile"] = ports.DaprProfile
@@ -92,7 +124,7 @@ func (l *launch) startSidecar(ctx context.Context, s installation.Service, progr
 		Ports:   open,
 		LogFile: l.Home.Log(name),
 		Start: supervisor.Program{
-			Path: program, Args: l.plan.SidecarArgs(s), Env: l.plan.SidecarEnv(s), Dir: l.Home.Run(),
+			Path: program, Args: l.plan.SidecarArgs(s), Env: append(l.plan.SidecarEnv(s), identity...), Dir: l.Home.Run(),
 			LogFile: l.Home.Log(name), Grace: sidecarGrace,
 		}.Start,
 		Ready: func(ctx context.Context) error { return probe(ctx, l.plan.SidecarProbeURL(s)) },

@@ -115,7 +115,7 @@ func EndLeftovers(ctx context.Context, file string, say func(string)) error {
 	if len(left) > 0 {
 		say(fmt.Sprintf("stopping %d processes that an interrupted run left behind", len(left)))
 	}
-	for _, kind := range []Kind{KindService, KindSidecar, KindBroker, KindStore, KindDatabase} {
+	for _, kind := range []Kind{KindService, KindSidecar, KindAuthority, KindBroker, KindStore, KindDatabase} {
 		if err := endKind(ctx, left, kind); err != nil {
 			return err
 		}

@@ -20,11 +20,12 @@ type Kind string
 
 // The kinds of processes of an installation.
 const (
-	KindService  Kind = "service"
-	KindSidecar  Kind = "sidecar"
-	KindBroker   Kind = "broker" // carries topics
-	KindStore    Kind = "store"  // what else a profile stands on
-	KindDatabase Kind = "database"
+	KindService   Kind = "service"
+	KindSidecar   Kind = "sidecar"
+	KindAuthority Kind = "authority" // certifies the sidecars
+	KindBroker    Kind = "broker"    // carries topics
+	KindStore     Kind = "store"     // what else a profile stands on
+	KindDatabase  Kind = "database"
 )
 
 // State of a process.
