@@ -80,10 +80,11 @@ func TestExternalAddressesComeFromTheEnvironment(t *testing.T) {
 func TestTheLastProfileIsRemembered(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "profile")
-	before, err := infra.Profile{Name: "nats"}.Remember(file)
+	before, err := infra.Last(file)
 	require.NoError(t, err)
 	require.Empty(t, before)
-	before, err = infra.Profile{Name: "redis"}.Remember(file)
+	require.NoError(t, infra.Profile{Name: "nats"}.Remember(file))
+	before, err = infra.Last(file)
 	require.NoError(t, err)
 	require.Equal(t, "nats", before)
 }

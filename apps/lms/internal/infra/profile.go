@@ -158,17 +158,22 @@ func (p Profile) External() (map[string]string, error) {
 	return values, nil
 }
 
-// Remember keeps the profile's name in a file, and tells which one an
-// installation was last started with; "" for a new one.
-func (p Profile) Remember(file string) (before string, err error) {
+// Last tells which profile an installation last ran on, by the file in which Remember
+// keeps it; "" for a new one.
+func Last(file string) (string, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("last profile: %w", err)
 	}
-	if err := os.WriteFile(file, []byte(p.Name+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("keep the profile's name: %w", err)
-	}
 	return strings.TrimSpace(string(raw)), nil
+}
+
+// Remember keeps the profile's name in a file.
+func (p Profile) Remember(file string) error {
+	if err := os.WriteFile(file, []byte(p.Name+"\n"), 0o600); err != nil {
+		return fmt.Errorf("keep the profile's name: %w", err)
+	}
+	return nil
 }
 
 // catalogue is what this command can start, by the variables that lead to it.

@@ -113,6 +113,9 @@ func Run(ctx context.Context, o Options, ready func(Ready)) (err error) {
 		err = o.Bootstrap(ctx)
 	}
 	if err == nil {
+		err = l.Profile.Remember(l.Home.ProfileFile())
+	}
+	if err == nil {
 		l.becameReady(began, ready)
 		l.keep(ctx)
 	} else if ctx.Err() != nil {

@@ -29,12 +29,12 @@ const (
 func (l *launch) useProfile() error {
 	p := l.Profile
 	l.plan.Components = p.Dir
-	before, err := p.Remember(l.Home.ProfileFile())
+	before, err := infra.Last(l.Home.ProfileFile())
 	if err != nil {
 		return err
 	}
-	if before != "" && before != p.Name {
-		l.Say(fmt.Sprintf("profile %s after %s: databases, files and accounts stay; what consumers had not taken from %s is fetched from the outboxes; everybody signs in anew, and in-app messages stay behind in %s", p.Name, before, before, before))
+	for _, line := range switched(before, p.Name) {
+		l.Say(line)
 	}
 	if l.External {
 		return l.useExternal()
@@ -83,6 +83,19 @@ func (l *launch) useProfile() error {
 		}
 	}
 	return nil
+}
+
+// switched says what a profile does not find of what was done under another one. It is
+// said at each start until one of them serves.
+func switched(before, now string) []string {
+	if before == "" || before == now {
+		return nil
+	}
+	return []string{
+		fmt.Sprintf("profile %s over the data of %s: databases, files and accounts are the same", now, before),
+		fmt.Sprintf("  undelivered messages do not travel: their readers fetch them from the publishers' outboxes, so that nothing committed is lost; `lms outbox drain` under %s, before the switch, leaves the fewest", before),
+		fmt.Sprintf("  sessions do not travel: everybody signs in anew; in-app messages, preferences and mail that waits stay in the store of %s: new lists are made from what publishers keep (30 days), whose mails go out again", before),
+	}
 }
 
 func (l *launch) site(c infra.Component, ports []int) infra.Site {
