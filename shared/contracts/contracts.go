@@ -55,6 +55,22 @@ type BuildingBlock struct {
 	Durable bool
 }
 
+// Components are the names of all components that a service or the gateway loads.
+func Components(app string) []string {
+	var names []string
+	for _, t := range Topics() {
+		if t.Publisher == app || slices.Contains(t.Consumers, app) {
+			names = append(names, t.Component)
+		}
+	}
+	for _, b := range BuildingBlocks() {
+		if slices.Contains(b.Apps, app) {
+			names = append(names, b.Name)
+		}
+	}
+	return names
+}
+
 // BuildingBlocks are the components of every profile besides one per topic.
 func BuildingBlocks() []BuildingBlock {
 	all := append(Services(), "gateway")

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,6 +76,9 @@ type Outbox struct {
 	emitted chan struct{}
 	called  chan []pg.PendingCall
 
+	// refused is why the last publication failed; nil if it did not.
+	refused atomic.Pointer[error]
+
 	mu      sync.Mutex
 	waiting map[uuid.UUID]chan struct{}
 	settled map[uuid.UUID]time.Time
@@ -115,6 +119,14 @@ func New(o Options) *Outbox {
 	}
 	o.DB.Notify(ob)
 	return ob
+}
+
+// Refused is why the last publication failed, nil if it did not.
+func (ob *Outbox) Refused() error {
+	if err := ob.refused.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Emitted implements pg.Committed.

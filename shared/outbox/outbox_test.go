@@ -174,11 +174,13 @@ func TestEveryCommittedEventIsPublishedNumberedWithoutGaps(t *testing.T) {
 func TestABrokerThatIsAwayGetsTheSameNumbersLater(t *testing.T) {
 	t.Parallel()
 	b := &broker{publish: errors.New("broker down")}
-	db, _ := start(t, b)
+	db, ob := start(t, b)
+	require.NoError(t, ob.Refused())
 	course := uuid.New()
 	for range 20 {
 		emit(t, db, course)
 	}
+	eventually(t, "told", func() bool { return ob.Refused() != nil && ob.Refused().Error() == "broker down" })
 	eventually(t, "numbered", func() bool {
 		n, err := pg.Scalar[int64](t.Context(), db.Pool, "count", `select count(*) from outbox where n is not null`)
 		return err == nil && n == 20
@@ -186,6 +188,7 @@ func TestABrokerThatIsAwayGetsTheSameNumbersLater(t *testing.T) {
 	b.set(func() { b.publish = nil })
 	eventually(t, "20 events", func() bool { return len(b.published()) == 20 })
 	requireGapFree(t, b.published())
+	eventually(t, "no longer told", func() bool { return ob.Refused() == nil })
 }
 
 func TestAFailedEntryHoldsBackOnlyItsAggregate(t *testing.T) {

@@ -3,6 +3,7 @@ package outbox
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -225,13 +226,22 @@ func (s *session) publishBatch(ctx context.Context) (int, error) {
 	if perr != nil && len(failed) == 0 {
 		// Nothing is known to have gone: the same rows under the same numbers
 		// go again.
+		s.ob.refused.Store(&perr)
 		s.ob.report(batch[0].CreatedAt)
 		s.ob.o.Log.Warn("publish failed", "topic", s.ob.topic, "events", len(batch), "error", perr)
 		pause(ctx, 500*time.Millisecond)
 		return 0, nil
 	}
+	if len(failed) == len(batch) {
+		s.ob.refused.Store(&errNoneTaken)
+	} else {
+		s.ob.refused.Store(nil)
+	}
 	return s.mark(ctx, batch, failed)
 }
+
+// errNoneTaken: the broker answered, and took none of a batch.
+var errNoneTaken = errors.New("it answers, and refuses them")
 
 // forget removes events that were not published yet; see Options.Unkept.
 func (s *session) forget(ctx context.Context, batch []outRow) error {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -98,6 +99,30 @@ func TestWhatIsCommittedGoesOut(t *testing.T) {
 	}
 	require.Equal(t, 1, found)
 	require.NoError(t, s.stop())
+}
+
+func TestABrokerThatTakesNothingIsNamed(t *testing.T) {
+	t.Parallel()
+	n := newNeighbours(t).start()
+	var kit *service.Kit
+	s := run(t, n.env("LMS_DATABASE_URL", dsn(testkit.DB(t, "course"))), func(_ context.Context, k *service.Kit) error { kit = k; return nil })
+	s.waitReady()
+	n.breakBroker("kafka: client has run out of available brokers")
+	event, tenant := courseEvent(t), uuid.New()
+	require.NoError(t, kit.DB.InTx(t.Context(), work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
+		return u.Emit(ctx, event, work.Meta{TenantID: tenant, OrgUnitID: tenant})
+	}))
+	says := func(what string, yes bool) func() bool {
+		return func() bool {
+			code, body := s.get("/readyz")
+			return code == http.StatusOK && strings.Contains(body, what) == yes
+		}
+	}
+	const sentence = "the broker behind events-course takes no events: 1 events wait to be published"
+	require.Eventually(t, says(sentence, true), 10*time.Second, 50*time.Millisecond, "it says so, and goes on")
+	require.Eventually(t, says("run out of available brokers", true), 10*time.Second, 50*time.Millisecond)
+	n.breakBroker("")
+	require.Eventually(t, says(sentence, false), 10*time.Second, 50*time.Millisecond)
 }
 
 func TestEventsAndCallsAreReceivedOnce(t *testing.T) {

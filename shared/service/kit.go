@@ -152,6 +152,12 @@ func (k *Kit) Requires(components ...string) {
 	k.ready.components = append(k.ready.components, components...)
 }
 
+// ComponentsLoaded is the check of /readyz that names what the sidecar has not loaded,
+// for a service that answers /readyz itself.
+func (k *Kit) ComponentsLoaded() func(ctx context.Context) error {
+	return k.ready.componentsLoaded(k.Dapr, k.Name)
+}
+
 var errNotBuilt = errors.New("the service has no database (LMS_DATABASE_URL is not set)")
 
 // NeedsDatabase is an error if the service was started without one.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"lms/shared/apperr"
+	"lms/shared/contracts"
 	"lms/shared/dapr"
 )
 
@@ -113,7 +115,7 @@ func oneLine(err error) string {
 
 // componentsLoaded checks that the sidecar has every required component: one
 // that fails to start with ignoreErrors is otherwise noticed at its first use.
-func (r *readiness) componentsLoaded(c *dapr.Client) func(ctx context.Context) error {
+func (r *readiness) componentsLoaded(c *dapr.Client, app string) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		if len(r.components) == 0 || time.Since(r.loadedAt) < componentKeep {
 			return nil
@@ -129,9 +131,30 @@ func (r *readiness) componentsLoaded(c *dapr.Client) func(ctx context.Context) e
 			}
 		}
 		if len(missing) > 0 {
-			return fmt.Errorf("the sidecar has not loaded: %s", strings.Join(missing, ", "))
+			return apperr.Unavailable(strings.ReplaceAll(missing[0], "-", "_")+"_missing", fmt.Sprintf(
+				"The sidecar has not loaded %s: the profile lacks it, its scopes leave %s out, or it could not start; `lms profile check` and the sidecar's log say which.",
+				strings.Join(missing, ", "), app))
 		}
 		r.loadedAt = time.Now()
 		return nil
+	}
+}
+
+// readinessKey is read to see whether a store answers; nobody writes it.
+const readinessKey = "readyz"
+
+// storesAnswer adds a check per state store. Only what a service keeps for good is
+// essential: it works on without a cache, if more slowly.
+func (k *Kit) storesAnswer() {
+	for _, b := range contracts.BuildingBlocks() {
+		if b.Kind != "state" || !slices.Contains(b.Apps, k.Name) {
+			continue
+		}
+		k.Ready("store "+b.Name, b.Durable, func(ctx context.Context) error {
+			if _, err := k.Dapr.GetState(ctx, b.Name, readinessKey); err != nil {
+				return fmt.Errorf("the state store %s does not answer: %w", b.Name, err)
+			}
+			return nil
+		})
 	}
 }

@@ -139,8 +139,12 @@ func (k *Kit) relayCaughtUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if age := k.age(s.OldestEvent); age > relayBehind {
-		return fmt.Errorf("%d events wait to be published, the oldest for %s", s.Unpublished, age.Round(time.Second))
+	waiting := fmt.Sprintf("%d events wait to be published, the oldest for %s", s.Unpublished, k.age(s.OldestEvent).Round(time.Second))
+	switch refused := k.Outbox.Refused(); {
+	case refused != nil && s.Unpublished > 0:
+		return fmt.Errorf("the broker behind events-%s takes no events: %s: %w", k.Name, waiting, refused)
+	case k.age(s.OldestEvent) > relayBehind:
+		return errors.New(waiting)
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ import (
 	"lms/shared/authn"
 	"lms/shared/clock"
 	"lms/shared/config"
+	"lms/shared/contracts"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
 	"lms/shared/inbox"
@@ -261,8 +262,15 @@ func (k *Kit) mount() {
 		k.Web.Handle(http.MethodGet, "/debug/pprof/trace", web.System(), http.HandlerFunc(pprof.Trace))
 		k.Web.Handle(http.MethodGet, "/debug/pprof/*", web.System(), http.HandlerFunc(pprof.Index))
 	}
-	k.Ready("sidecar", true, k.Dapr.Healthy)
-	k.Ready("components", true, k.ready.componentsLoaded(k.Dapr))
+	k.Ready("sidecar", true, func(ctx context.Context) error {
+		if err := k.Dapr.Healthy(ctx); err != nil {
+			return fmt.Errorf("the sidecar is not ready; where it ends again and again, a component could not start, and its log names it: %w", err)
+		}
+		return nil
+	})
+	k.Requires(contracts.Components(k.Name)...)
+	k.Ready("components", true, k.ComponentsLoaded())
+	k.storesAnswer()
 	k.Go("memory", func(ctx context.Context) error {
 		memory.GiveBack(ctx, func(err error) { k.Log.Warn("memory is not given back", "error", err) })
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func TestServiceAndSidecarStartInAnyOrder(t *testing.T) {
 	t.Parallel()
 	n := newNeighbours(t)
 	began := time.Now()
-	s := run(t, n.env(), func(_ context.Context, k *service.Kit) error { k.Requires("events-course"); return nil })
+	s := run(t, n.env(), nothing)
 	status, body := s.get("/healthz")
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "ok\n", body)
@@ -53,13 +54,25 @@ func TestServiceAndSidecarStartInAnyOrder(t *testing.T) {
 
 func TestAMissingComponentIsNamed(t *testing.T) {
 	t.Parallel()
-	s := run(t, newNeighbours(t).start().env(), func(_ context.Context, k *service.Kit) error {
-		k.Requires("events-course", "cache")
-		return nil
-	})
+	n := newNeighbours(t)
+	n.components = []string{"events-course", "secrets"}
+	s := run(t, n.start().env(), nothing)
 	status, body := s.get("/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	require.Contains(t, body, "the sidecar has not loaded: cache")
+	require.Contains(t, body, `"cache_missing: The sidecar has not loaded cache: the profile lacks it, its scopes leave course out, or it could not start;`)
+	require.NotContains(t, body, "events-course", "what is there is not named")
+}
+
+func TestAStoreThatDoesNotAnswerIsNamed(t *testing.T) {
+	t.Parallel()
+	n := newNeighbours(t).start()
+	s := run(t, n.env(), nothing)
+	s.waitReady()
+	n.breakState("connection refused")
+	require.Eventually(t, func() bool {
+		status, body := s.get("/readyz")
+		return status == http.StatusOK && strings.Contains(body, "the state store cache does not answer: ") && strings.Contains(body, "connection refused")
+	}, 10*time.Second, 50*time.Millisecond, "it works on without its cache, and says so")
 }
 
 func TestOptionalChecksAreReportedOnly(t *testing.T) {

@@ -18,6 +18,8 @@ import (
 	pb "github.com/dapr/dapr/pkg/proto/runtime/v1"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"lms/shared/authz"
@@ -41,11 +43,13 @@ type neighbours struct {
 	mails     [][]byte
 	state     map[string][]byte
 	authAway  bool
+	stateLost string // why no state can be read; "" if it can
+	away      string // why the broker takes nothing; "" if it does
 }
 
 func newNeighbours(t *testing.T) *neighbours {
 	t.Helper()
-	return &neighbours{t: t, tokens: testkit.NewTokens(t), http: freeAddr(t), grpc: freeAddr(t), components: []string{"events-course"}, state: map[string][]byte{}}
+	return &neighbours{t: t, tokens: testkit.NewTokens(t), http: freeAddr(t), grpc: freeAddr(t), components: []string{"events-course", "cache", "secrets"}, state: map[string][]byte{}}
 }
 
 func freeAddr(t *testing.T) string {
@@ -106,6 +110,9 @@ func (n *neighbours) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (n *neighbours) BulkPublishEvent(_ context.Context, in *pb.BulkPublishRequest) (*pb.BulkPublishResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.away != "" {
+		return nil, status.Error(codes.Internal, n.away)
+	}
 	for _, e := range in.GetEntries() {
 		n.published = append(n.published, e.GetEvent())
 	}
@@ -126,7 +133,22 @@ func (n *neighbours) GetSecret(context.Context, *pb.GetSecretRequest) (*pb.GetSe
 func (n *neighbours) GetState(_ context.Context, in *pb.GetStateRequest) (*pb.GetStateResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.stateLost != "" {
+		return nil, status.Error(codes.Internal, n.stateLost)
+	}
 	return &pb.GetStateResponse{Data: n.state[in.GetKey()]}, nil
+}
+
+func (n *neighbours) breakState(why string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stateLost = why
+}
+
+func (n *neighbours) breakBroker(why string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.away = why
 }
 
 func (n *neighbours) SaveState(_ context.Context, in *pb.SaveStateRequest) (*emptypb.Empty, error) {

@@ -37,7 +37,8 @@ func Build(_ context.Context, k *service.Kit) error {
 			},
 			Routes: routes, Draining: k.Draining(),
 			Ready: map[string]func(context.Context) error{
-				"sidecar": k.Dapr.Healthy,
+				"sidecar":    k.Dapr.Healthy,
+				"components": k.ComponentsLoaded(),
 				"signing-keys": func(context.Context) error {
 					if k.Verifier.Ready() {
 						return nil

@@ -29,6 +29,9 @@ func TestTheGatewayServesAndStops(t *testing.T) {
 		switch {
 		case r.URL.Path == "/.well-known/jwks.json":
 			_, _ = w.Write(tokens.JWKS())
+		case r.URL.Path == "/v1.0/metadata": // the profile lacks the cache
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"components":[{"name":"secrets"}]}`)
 		case strings.HasPrefix(r.URL.Path, "/v1.0/"):
 			w.WriteHeader(http.StatusNoContent)
 		default:
@@ -72,10 +75,11 @@ func TestTheGatewayServesAndStops(t *testing.T) {
 	require.Eventually(t, func() bool {
 		ready = edge.Readiness{}
 		_, body := get("/readyz")
-		return json.Unmarshal([]byte(body), &ready) == nil && len(ready.Down) == 1
+		return json.Unmarshal([]byte(body), &ready) == nil && len(ready.Down) == 2
 	}, 10*time.Second, 20*time.Millisecond)
 	require.Equal(t, "ok", ready.Checks["user"])
-	require.Equal(t, []string{"sessions"}, ready.Down)
+	require.Equal(t, []string{"components", "sessions"}, ready.Down)
+	require.Equal(t, "cache_missing", ready.Checks["components"])
 	cancel()
 	require.NoError(t, <-ended)
 }
