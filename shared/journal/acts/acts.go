@@ -49,15 +49,33 @@ func New(store record.Store, policy authz.Source, now func() time.Time, newID fu
 }
 
 // Record writes an act of the caller, after the act: without a transaction over
-// several keys a crash in between loses the line, not the act.
-func (t *Trail) Record(ctx context.Context, a Act) error {
+// several keys a crash in between loses the line, not the act. Who must not lose it
+// keeps the Line with the act, and Puts it.
+func (t *Trail) Record(ctx context.Context, a Act) error { return t.Put(ctx, t.Line(ctx, a)) }
+
+// Line is an act of the caller as it will stand in the trail.
+func (t *Trail) Line(ctx context.Context, a Act) journal.Entry[Act] {
 	who := work.ActorFrom(ctx)
 	p := who.Principal
 	a.ActorID, a.ImpersonatorID, a.IP, a.UserAgent, a.RequestID = p.UserID, p.Impersonator, who.IP, who.UserAgent, who.RequestID
 	if a.TenantID == uuid.Nil {
 		a.TenantID = p.TenantID
 	}
-	return t.log.Put(ctx, a.TenantID.String(), journal.Entry[Act]{ID: t.newID(), At: t.now(), Body: a})
+	return journal.Entry[Act]{ID: t.newID(), At: t.now(), Body: a}
+}
+
+// Put writes lines; one that is there already stays as it is.
+func (t *Trail) Put(ctx context.Context, lines ...journal.Entry[Act]) error {
+	byTenant := map[uuid.UUID][]journal.Entry[Act]{}
+	for _, l := range lines {
+		byTenant[l.Body.TenantID] = append(byTenant[l.Body.TenantID], l)
+	}
+	for tenant, entries := range byTenant {
+		if err := t.log.Put(ctx, tenant.String(), entries...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Filter of the audit trail.

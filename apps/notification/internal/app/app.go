@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lms/apps/notification/internal/audited"
 	"lms/apps/notification/internal/catalog"
 	"lms/apps/notification/internal/events"
 	"lms/apps/notification/internal/httpapi"
@@ -29,7 +30,6 @@ import (
 	"lms/shared/once"
 	"lms/shared/record"
 	"lms/shared/service"
-	"lms/shared/work"
 )
 
 const (
@@ -38,6 +38,8 @@ const (
 	repairEvery  = 3 * time.Second
 	refreshEvery = 5 * time.Second
 	webhooksEach = 8 // endpoints of a shard at once
+	auditEach    = 20
+	auditLease   = time.Minute
 )
 
 // built are the parts of the service.
@@ -106,21 +108,18 @@ func build(k *service.Kit, cfg Config, o outside) (*built, error) {
 		}
 	}
 	public := strings.TrimSuffix(k.Config.PublicURL, "/")
+	trail := audited.New(o.store, acts.New(o.store, k.Authz, k.Now, k.NewID), k.Now, k.NewID, k.Log)
 	b.webhooks = webhook.New(webhook.Options{
 		Store: o.store, Sender: o.sender, Sealer: b.keys, Policy: k.Authz, Now: k.Now, NewID: k.NewID, Log: k.Log,
 		Disabled: func(ctx context.Context, e webhook.Endpoint, since time.Time) error {
 			return tellDisabled(ctx, b.service, e, since)
 		},
 		Attempted: func(s webhook.State) { k.Metrics.OutboxSent("webhook", string(s), 1) },
-		Audit: func(ctx context.Context, action string, e webhook.Endpoint) error {
-			return b.service.Trail.Record(ctx, acts.Act{
-				Action: action, ResourceType: "webhook_endpoint", ResourceID: e.ID, TenantID: e.TenantID, Changes: map[string]work.Change{"url": {To: e.URL}, "status": {To: e.Status}},
-			})
-		},
+		Trail:     trail,
 	})
 	b.service = notification.New(notification.Options{
 		Store: o.store, Catalog: table, Texts: b.texts, People: o.people, Roster: o.roster, Courses: o.courses, Post: o.post, Hooks: b.webhooks, Policy: k.Authz, Now: k.Now, NewID: k.NewID, Log: k.Log,
-		LinkBase: cfg.linkBase(public), ListSize: cfg.ListSize,
+		LinkBase: cfg.linkBase(public), ListSize: cfg.ListSize, Trail: trail,
 		Unsubscribe: func(to uuid.UUID, kind string) (string, error) {
 			token, err := b.keys.Link(to, kind)
 			return public + "/api/v1/notification-preferences/unsubscribe?token=" + url.QueryEscape(token), err
@@ -174,6 +173,12 @@ func run(k *service.Kit, cfg Config, b *built) {
 	for shard := range b.webhooks.Queue().Shards() {
 		k.Go(fmt.Sprintf("webhooks %d", shard), func(ctx context.Context) error {
 			return notification.Work(ctx, b.webhooks.Queue(), shard, webhooksEach, b.webhooks.Lease(), k.Now, b.webhooks.Serve)
+		})
+	}
+	audit := b.service.Trail.Queue()
+	for shard := range audit.Shards() {
+		k.Go(fmt.Sprintf("audit trail %d", shard), func(ctx context.Context) error {
+			return notification.Work(ctx, audit, shard, auditEach, auditLease, k.Now, b.service.Trail.Serve)
 		})
 	}
 	k.Go("sealing key", func(ctx context.Context) error { return loadKeys(ctx, k, cfg, b.keys) })

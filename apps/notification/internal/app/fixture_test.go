@@ -136,7 +136,7 @@ func worldOn(t *testing.T, store record.Store, now func() time.Time) *world {
 func (w *world) replica(store record.Store) (*built, *web.Router) {
 	w.t.Helper()
 	policy := testkit.Policy(w.tenant)
-	k := &service.Kit{Authz: policy, Now: w.now, NewID: uuid.New, Log: slog.New(slog.DiscardHandler), Config: service.Config{PublicURL: "https://lms.example/"}}
+	k := &service.Kit{Authz: policy, Now: w.now, NewID: clock.NewID, Log: slog.New(slog.DiscardHandler), Config: service.Config{PublicURL: "https://lms.example/"}}
 	b, err := build(k, Config{ListSize: 1000}, outside{
 		store: store, people: w.people, roster: nobody{}, courses: nobody{}, post: w.post, sender: w.sender, producers: nobody{},
 	})

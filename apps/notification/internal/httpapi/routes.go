@@ -100,7 +100,7 @@ func (a *api) recordRoutes(r *web.Router) {
 		Method: http.MethodGet, Path: base + "/notification-deliveries", ID: "list-notification-deliveries", Tag: "Notifications",
 		Summary: "The delivery log of 30 days, the newest first", Access: web.Needs(authz.DeliveryRead),
 	}, a.deliveries)
-	service.MountAudit(r, "notification", func() *acts.Trail { return a.Service.Trail })
+	service.MountAudit(r, "notification", func() *acts.Trail { return a.Service.Trail.Trail })
 }
 
 func (a *api) webhookRoutes(r *web.Router) {

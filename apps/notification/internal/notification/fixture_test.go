@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -13,12 +14,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/notification/internal/audited"
 	"lms/apps/notification/internal/catalog"
 	"lms/apps/notification/internal/notification"
 	"lms/apps/notification/internal/texts"
 	"lms/shared/authz"
 	"lms/shared/clock"
 	contract "lms/shared/contracts/events"
+	"lms/shared/journal/acts"
 	"lms/shared/page"
 	"lms/shared/record"
 	"lms/shared/record/recordtest"
@@ -150,10 +153,11 @@ func (w *world) replica(store record.Store) *notification.Service {
 	table := catalog.New()
 	x, err := texts.New(table)
 	require.NoError(w.t, err)
+	policy := authz.Fixed{P: authz.NewPolicy(authz.Snapshot{Roles: authz.BuiltinRoles(), OrgUnits: []authz.OrgUnit{{ID: w.tenant, TenantID: w.tenant}}})}
 	return notification.New(notification.Options{
-		Store: store, Catalog: table, Texts: x, People: w.people, Roster: w.roster, Courses: w.source, Post: w.post,
-		Policy: authz.Fixed{P: authz.NewPolicy(authz.Snapshot{Roles: authz.BuiltinRoles(), OrgUnits: []authz.OrgUnit{{ID: w.tenant, TenantID: w.tenant}}})},
-		Now:    w.clock.Now, NewID: uuid.New, LinkBase: "https://learn.example",
+		Store: store, Catalog: table, Texts: x, People: w.people, Roster: w.roster, Courses: w.source, Post: w.post, Policy: policy,
+		Trail: audited.New(store, acts.New(store, policy, w.clock.Now, uuid.New), w.clock.Now, uuid.New, slog.New(slog.DiscardHandler)),
+		Now:   w.clock.Now, NewID: uuid.New, LinkBase: "https://learn.example",
 		Unsubscribe: func(to uuid.UUID, kind string) (string, error) { return "https://learn.example/u/" + kind, nil },
 	})
 }

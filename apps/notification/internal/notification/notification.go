@@ -11,13 +11,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"lms/apps/notification/internal/audited"
 	"lms/apps/notification/internal/catalog"
 	"lms/apps/notification/internal/due"
 	"lms/apps/notification/internal/person"
 	"lms/apps/notification/internal/texts"
 	"lms/shared/authz"
 	"lms/shared/journal"
-	"lms/shared/journal/acts"
 	"lms/shared/record"
 )
 
@@ -130,6 +130,7 @@ type Options struct {
 	// Unsubscribe makes the address of one-click unsubscription.
 	Unsubscribe func(to uuid.UUID, kind string) (string, error)
 	ListSize    int // messages of a list, at most
+	Trail       *audited.Trail
 }
 
 // Service is the service layer.
@@ -143,8 +144,10 @@ type Service struct {
 	mail       *due.Queue
 	spread     *due.Queue
 	deliveries *journal.Journal[Delivery]
-	// Trail is the audit trail.
-	Trail    *acts.Trail
+	audited    struct { // what is changed with a line in the audit trail
+		people    *audited.Documents[person.Document]
+		overrides *audited.Documents[overrides]
+	}
 	hub      *hub
 	yielding *yielding
 
@@ -161,7 +164,7 @@ func New(o Options) *Service {
 	if o.ListSize <= 0 {
 		o.ListSize = person.MaxMessages
 	}
-	return &Service{
+	s := &Service{
 		Options:    o,
 		people:     record.Durable[person.Document](o.Store, o.Now, nil),
 		courses:    record.Durable[course](o.Store, o.Now, nil),
@@ -171,11 +174,13 @@ func New(o Options) *Service {
 		mail:       due.New(o.Store, "mail", mailShards, o.Now, o.NewID),
 		spread:     due.New(o.Store, "fanout", fanoutShards, o.Now, o.NewID),
 		deliveries: journal.New[Delivery](o.Store, "deliveries", 50, DeliveriesKept, o.Now),
-		Trail:      acts.New(o.Store, o.Policy, o.Now, o.NewID),
 		hub:        newHub(),
 		yielding:   newYielding(),
 		logged:     map[uuid.UUID]bool{},
 	}
+	s.audited.people = audited.Of(o.Trail, s.people, personKey, func(d *person.Document) *audited.Lines { return &d.Acts })
+	s.audited.overrides = audited.Of(o.Trail, s.overrides, overridesKeyOf, func(o *overrides) *audited.Lines { return &o.Acts })
+	return s
 }
 
 func personKey(id uuid.UUID) string { return "person." + id.String() }

@@ -34,22 +34,29 @@ func (s *Service) SetPreferences(ctx context.Context, actor authz.Principal, ver
 		return p, err
 	}
 	loc := person.Location(cards[actor.UserID].TimeZone)
-	d, err := s.change(ctx, actor.UserID, actor.TenantID, func(d *person.Document) (bool, error) {
+	act := func() acts.Act {
+		return acts.Act{Action: "notification_preferences.update", ResourceType: "user", ResourceID: actor.UserID}
+	}
+	d, err := s.audited.people.Update(ctx, actor.UserID, act, func(d *person.Document) (*person.Document, error) {
+		if d == nil {
+			d = &person.Document{ID: actor.UserID, TenantID: actor.TenantID}
+		}
+		if d.Erased {
+			return nil, apperr.NotFound("person")
+		}
 		if d.Preferences.Version != version {
-			return false, apperr.VersionMismatch()
+			return nil, apperr.VersionMismatch()
 		}
 		p.Version = version + 1
 		d.Preferences = p
 		d.Reschedule(s.Now(), loc)
-		return true, nil
+		return d, nil
 	})
 	if err != nil {
 		return p, err
 	}
-	if err := s.ensure(ctx, d); err != nil {
-		return p, err
-	}
-	return d.Preferences, s.Trail.Record(ctx, acts.Act{Action: "notification_preferences.update", ResourceType: "user", ResourceID: actor.UserID})
+	s.changed(ctx, d)
+	return d.Preferences, s.ensure(ctx, d)
 }
 
 func (s *Service) checkPreferences(p person.Preferences) error {

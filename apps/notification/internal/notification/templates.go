@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"lms/apps/notification/internal/audited"
 	"lms/apps/notification/internal/texts"
 	"lms/shared/apperr"
 	"lms/shared/journal/acts"
@@ -32,6 +33,17 @@ type override struct {
 type overrides struct {
 	Version int64               `json:"version"`
 	Items   map[string]override `json:"items"`
+	Acts    audited.Lines       `json:"acts,omitempty"`
+}
+
+// overridesID names the document to the audit trail.
+var overridesID = uuid.NewSHA1(uuid.NameSpaceOID, []byte(overridesKey)) //nolint:gochecknoglobals // immutable
+
+func overridesKeyOf(id uuid.UUID) string {
+	if id == overridesID {
+		return overridesKey
+	}
+	return ""
 }
 
 // Template is a template as it is in use.
@@ -96,7 +108,7 @@ func (s *Service) SetTemplate(ctx context.Context, key texts.Key, version *int64
 	if _, err := s.Texts.Check(key, source); err != nil {
 		return Template{}, refused(err)
 	}
-	err := s.changeOverride(ctx, key, version, func(all *overrides, old override) error {
+	err := s.changeOverride(ctx, "notification_template.set", key, version, func(all *overrides, old override) error {
 		who := work.ActorFrom(ctx).Principal
 		all.Items[key.String()] = override{Source: source, Version: old.Version + 1, ChangedAt: s.Now(), ChangedBy: who.UserID}
 		return all.bounded()
@@ -104,25 +116,18 @@ func (s *Service) SetTemplate(ctx context.Context, key texts.Key, version *int64
 	if err != nil {
 		return Template{}, err
 	}
-	if err := s.Trail.Record(ctx, templateAct("notification_template.set", key)); err != nil {
-		return Template{}, err
-	}
 	return s.template(ctx, key)
 }
 
 // DeleteTemplate takes an override back: what is below it counts again.
 func (s *Service) DeleteTemplate(ctx context.Context, key texts.Key, version *int64) error {
-	err := s.changeOverride(ctx, key, version, func(all *overrides, old override) error {
+	return s.changeOverride(ctx, "notification_template.delete", key, version, func(all *overrides, old override) error {
 		if old.Version == 0 {
 			return apperr.NotFound("override of this template")
 		}
 		delete(all.Items, key.String())
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return s.Trail.Record(ctx, templateAct("notification_template.delete", key))
 }
 
 func templateAct(action string, key texts.Key) acts.Act {
@@ -132,8 +137,9 @@ func templateAct(action string, key texts.Key) acts.Act {
 	}
 }
 
-func (s *Service) changeOverride(ctx context.Context, key texts.Key, version *int64, fn func(*overrides, override) error) error {
-	all, err := s.overrides.Update(ctx, overridesKey, func(all *overrides) (*overrides, error) {
+func (s *Service) changeOverride(ctx context.Context, action string, key texts.Key, version *int64, fn func(*overrides, override) error) error {
+	act := func() acts.Act { return templateAct(action, key) }
+	all, err := s.audited.overrides.Update(ctx, overridesID, act, func(all *overrides) (*overrides, error) {
 		if all == nil {
 			all = &overrides{}
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"lms/apps/notification/internal/audited"
 )
 
 // Limits of a document: together below 2 MiB at the worst, typically 5 to 50 KiB.
@@ -124,6 +126,8 @@ type Document struct {
 	WeeklyAt time.Time `json:"weekly_at,omitzero"`
 	// Watched is until when some replica follows the document for a stream.
 	Watched time.Time `json:"watched,omitzero"`
+	// Acts are lines of the audit trail on their way there.
+	Acts audited.Lines `json:"acts,omitempty"`
 	// Erased: the person is forgotten, and is told nothing any more.
 	Erased bool `json:"erased,omitempty"`
 }

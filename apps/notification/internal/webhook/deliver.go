@@ -20,6 +20,7 @@ import (
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/journal"
+	"lms/shared/journal/acts"
 	"lms/shared/record"
 )
 
@@ -250,6 +251,9 @@ func (s *Service) find(ctx context.Context, tenant, id uuid.UUID) (*Endpoint, er
 }
 
 func (s *Service) dropAll(ctx context.Context, id uuid.UUID) error {
+	if err := s.audited.queues.Follow(ctx, id); err != nil {
+		return err
+	}
 	_, err := s.queues.Update(ctx, queueKey(id), func(*queue) (*queue, error) { return nil, nil }) //nolint:nilnil // nil ends it
 	return err
 }
@@ -421,7 +425,7 @@ func (s *Service) Redeliver(ctx context.Context, actor authz.Principal, id, deli
 	if err != nil {
 		return Delivery{}, err
 	}
-	_, err = s.queues.Update(ctx, queueKey(id), func(q *queue) (*queue, error) {
+	_, err = s.audited.queues.Update(ctx, id, func() acts.Act { return act("webhook_delivery.redeliver", e) }, func(q *queue) (*queue, error) {
 		out = nil
 		if q == nil {
 			q = &queue{EndpointID: id, TenantID: e.TenantID}
@@ -447,8 +451,5 @@ func (s *Service) Redeliver(ctx context.Context, actor authz.Principal, id, deli
 	if out == nil {
 		return Delivery{}, apperr.NotFound("delivery")
 	}
-	if err := s.due.Add(ctx, due.Item{Key: id, Due: s.Now()}); err != nil {
-		return *out, err
-	}
-	return *out, s.Audit(ctx, "webhook_delivery.redeliver", e)
+	return *out, s.due.Add(ctx, due.Item{Key: id, Due: s.Now()})
 }

@@ -18,13 +18,16 @@ import (
 
 	"github.com/google/uuid"
 
+	"lms/apps/notification/internal/audited"
 	"lms/apps/notification/internal/catalog"
 	"lms/apps/notification/internal/due"
 	"lms/apps/notification/internal/person"
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/journal"
+	"lms/shared/journal/acts"
 	"lms/shared/record"
+	"lms/shared/work"
 )
 
 // Limits.
@@ -91,7 +94,8 @@ func matches(pattern, eventType string) bool {
 }
 
 type endpoints struct {
-	Items []Endpoint `json:"items"`
+	Items []Endpoint    `json:"items"`
+	Acts  audited.Lines `json:"acts,omitempty"`
 }
 
 // State is where a delivery stands.
@@ -126,6 +130,7 @@ type queue struct {
 	Pending      []Delivery    `json:"pending"`
 	Told         person.Memory `json:"told"`
 	FailingSince time.Time     `json:"failing_since,omitzero"`
+	Acts         audited.Lines `json:"acts,omitempty"`
 }
 
 type body struct {
@@ -162,8 +167,7 @@ type Options struct {
 	Disabled func(ctx context.Context, e Endpoint, since time.Time) error
 	// Attempted reports; may be nil.
 	Attempted func(s State)
-	// Audit notes an act of a person.
-	Audit func(ctx context.Context, action string, e Endpoint) error
+	Trail     *audited.Trail
 }
 
 // Service is the webhooks of all organisations.
@@ -174,6 +178,10 @@ type Service struct {
 	bodies    *record.Book[body]
 	due       *due.Queue
 	log       *journal.Journal[Delivery]
+	audited   struct { // what people change, with a line in the audit trail
+		endpoints *audited.Documents[endpoints]
+		queues    *audited.Documents[queue]
+	}
 
 	mu     sync.Mutex
 	cached map[uuid.UUID]cachedEndpoints
@@ -189,7 +197,7 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{
+	s := &Service{
 		Options:   o,
 		endpoints: record.Durable[endpoints](o.Store, o.Now, nil),
 		queues:    record.Durable[queue](o.Store, o.Now, nil),
@@ -197,6 +205,16 @@ func New(o Options) *Service {
 		due:       due.New(o.Store, "webhook", shards, o.Now, o.NewID),
 		log:       journal.New[Delivery](o.Store, "webhookdeliveries", 50, kept, o.Now),
 		cached:    map[uuid.UUID]cachedEndpoints{},
+	}
+	s.audited.endpoints = audited.Of(o.Trail, s.endpoints, endpointsKey, func(e *endpoints) *audited.Lines { return &e.Acts })
+	s.audited.queues = audited.Of(o.Trail, s.queues, queueKey, func(q *queue) *audited.Lines { return &q.Acts })
+	return s
+}
+
+func act(action string, e Endpoint) acts.Act {
+	return acts.Act{
+		Action: action, ResourceType: "webhook_endpoint", ResourceID: e.ID, TenantID: e.TenantID,
+		Changes: map[string]work.Change{"url": {To: e.URL}, "status": {To: e.Status}},
 	}
 }
 
@@ -283,7 +301,7 @@ func (s *Service) Create(ctx context.Context, actor authz.Principal, d Draft) (E
 		return Endpoint{}, err
 	}
 	e.Secrets = []Secret{{Sealed: sealed}}
-	err = s.change(ctx, tenant, func(all *endpoints) error {
+	err = s.act(ctx, tenant, "webhook_endpoint.create", &e, func(all *endpoints) error {
 		if len(all.Items) >= MaxEndpoints {
 			return apperr.Conflict("too_many_endpoints", "An organisation has at most 50 endpoints.")
 		}
@@ -293,7 +311,7 @@ func (s *Service) Create(ctx context.Context, actor authz.Principal, d Draft) (E
 	if err != nil {
 		return Endpoint{}, err
 	}
-	return e, s.Audit(ctx, "webhook_endpoint.create", e)
+	return e, nil
 }
 
 func (e *Endpoint) take(d Draft) {
@@ -308,13 +326,27 @@ func (e *Endpoint) take(d Draft) {
 	}
 }
 
-func (s *Service) change(ctx context.Context, tenant uuid.UUID, fn func(*endpoints) error) error {
-	all, err := s.endpoints.Update(ctx, endpointsKey(tenant), func(all *endpoints) (*endpoints, error) {
+func changing(fn func(*endpoints) error) func(*endpoints) (*endpoints, error) {
+	return func(all *endpoints) (*endpoints, error) {
 		if all == nil {
 			all = &endpoints{}
 		}
 		return all, fn(all)
-	})
+	}
+}
+
+// change is one that nobody asked for.
+func (s *Service) change(ctx context.Context, tenant uuid.UUID, fn func(*endpoints) error) error {
+	all, err := s.endpoints.Update(ctx, endpointsKey(tenant), changing(fn))
+	if err == nil {
+		s.remember(tenant, all.Items)
+	}
+	return err
+}
+
+// act is what a person does to an endpoint, which fn leaves as it is after that.
+func (s *Service) act(ctx context.Context, tenant uuid.UUID, action string, e *Endpoint, fn func(*endpoints) error) error {
+	all, err := s.audited.endpoints.Update(ctx, tenant, func() acts.Act { return act(action, *e) }, changing(fn))
 	if err == nil {
 		s.remember(tenant, all.Items)
 	}
@@ -388,7 +420,7 @@ func (s *Service) edit(ctx context.Context, actor authz.Principal, id uuid.UUID,
 	if err != nil {
 		return out, err
 	}
-	err = s.change(ctx, tenant, func(all *endpoints) error {
+	err = s.act(ctx, tenant, action, &out, func(all *endpoints) error {
 		i := slices.IndexFunc(all.Items, func(e Endpoint) bool { return e.ID == id })
 		if i < 0 {
 			return apperr.NotFound("webhook endpoint")
@@ -414,7 +446,7 @@ func (s *Service) edit(ctx context.Context, actor authz.Principal, id uuid.UUID,
 			return out, err
 		}
 	}
-	return out, s.Audit(ctx, action, out)
+	return out, nil
 }
 
 // Delete removes an endpoint; what waits for it is dropped.
@@ -424,7 +456,7 @@ func (s *Service) Delete(ctx context.Context, actor authz.Principal, id uuid.UUI
 		return err
 	}
 	var gone Endpoint
-	err = s.change(ctx, tenant, func(all *endpoints) error {
+	return s.act(ctx, tenant, "webhook_endpoint.delete", &gone, func(all *endpoints) error {
 		i := slices.IndexFunc(all.Items, func(e Endpoint) bool { return e.ID == id })
 		if i < 0 {
 			return apperr.NotFound("webhook endpoint")
@@ -435,8 +467,4 @@ func (s *Service) Delete(ctx context.Context, actor authz.Principal, id uuid.UUI
 		all.Items = slices.Delete(slices.Clone(all.Items), i, i+1)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return s.Audit(ctx, "webhook_endpoint.delete", gone)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/url"
 	"strings"
 	"sync"
@@ -13,12 +14,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/notification/internal/audited"
 	"lms/apps/notification/internal/catalog"
 	"lms/apps/notification/internal/sealing"
 	"lms/apps/notification/internal/webhook"
 	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/clock"
+	"lms/shared/journal/acts"
 	"lms/shared/page"
 	"lms/shared/record/recordtest"
 )
@@ -86,14 +89,14 @@ func (w *world) replica() *webhook.Service {
 	w.t.Helper()
 	keys := &sealing.Keys{}
 	require.NoError(w.t, keys.Use([]byte("a sealing key of a test, long enough")))
+	policy := authz.Fixed{P: authz.NewPolicy(authz.Snapshot{Roles: authz.BuiltinRoles(), OrgUnits: []authz.OrgUnit{{ID: w.tenant, TenantID: w.tenant}}})}
 	return webhook.New(webhook.Options{
-		Store: w.store, Sender: w.sender, Sealer: keys, Now: w.clock.Now, NewID: uuid.New,
-		Policy: authz.Fixed{P: authz.NewPolicy(authz.Snapshot{Roles: authz.BuiltinRoles(), OrgUnits: []authz.OrgUnit{{ID: w.tenant, TenantID: w.tenant}}})},
+		Store: w.store, Sender: w.sender, Sealer: keys, Now: w.clock.Now, NewID: uuid.New, Policy: policy,
+		Trail: audited.New(w.store, acts.New(w.store, policy, w.clock.Now, uuid.New), w.clock.Now, uuid.New, slog.New(slog.DiscardHandler)),
 		Disabled: func(_ context.Context, e webhook.Endpoint, _ time.Time) error {
 			w.disabled = append(w.disabled, e.URL)
 			return nil
 		},
-		Audit: func(context.Context, string, webhook.Endpoint) error { return nil },
 	})
 }
 
