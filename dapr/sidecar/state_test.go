@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,9 +34,9 @@ func (s *sidecar) load(store, key string) answer {
 func TestStateStoresKeepETagsAndTTL(t *testing.T) {
 	t.Parallel()
 	home := newInstallation(t, installationOptions{})
-	s := home.start("notification", sidecarOptions{})
+	notification, auth := home.start("notification", sidecarOptions{}), home.start("auth", sidecarOptions{})
 	firstWrite := map[string]string{"concurrency": "first-write"}
-	for _, store := range []string{"state", "cache"} {
+	for store, s := range map[string]*sidecar{"state": notification, "cache": notification, "sessions": auth} {
 		t.Run(store, func(t *testing.T) {
 			require.Equal(t, http.StatusNoContent, s.load(store, "person").status, "absent")
 			require.Equal(t, http.StatusNoContent, s.save(store, stateItem{Key: "person", Value: map[string]int{"n": 1}, Options: firstWrite}).status)
@@ -62,16 +63,45 @@ func TestStateStoresKeepETagsAndTTL(t *testing.T) {
 	}
 }
 
-// Sessions are written by auth and read by the gateway; notification's
-// documents are nobody else's.
-func TestCacheIsSharedAndStateIsNot(t *testing.T) {
+// Sessions are written by auth and read by the gateway. No other app can read or
+// write them, by their component or by one of its own; notification's documents
+// are nobody else's either.
+func TestSessionsAreOfAuthAndTheGatewayAlone(t *testing.T) {
 	t.Parallel()
 	home := newInstallation(t, installationOptions{})
 	auth := home.start("auth", sidecarOptions{})
 	gateway := home.start("gateway", sidecarOptions{})
-	require.Equal(t, http.StatusNoContent, auth.save("cache", stateItem{Key: "session-1", Value: "live"}).status)
-	require.JSONEq(t, `"live"`, string(gateway.load("cache", "session-1").body))
+	require.Equal(t, http.StatusNoContent, auth.save("sessions", stateItem{Key: "session-1", Value: "live"}).status)
+	require.JSONEq(t, `"live"`, string(gateway.load("sessions", "session-1").body))
 	require.Equal(t, http.StatusBadRequest, gateway.load("state", "x").status)
+
+	for _, name := range services {
+		if slices.Contains(loaders["sessions"], name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			other := home.start(name, sidecarOptions{})
+			forged := stateItem{Key: "session-1", Value: "forged"}
+			for what, got := range map[string]answer{
+				"read":   other.load("sessions", "session-1"),
+				"write":  other.save("sessions", forged),
+				"delete": other.call(request{method: http.MethodDelete, path: "/v1.0/state/sessions/session-1"}),
+				"transaction": other.call(request{method: http.MethodPost, path: "/v1.0/state/sessions/transaction", body: map[string]any{
+					"operations": []any{map[string]any{"operation": "upsert", "request": forged}},
+				}}),
+				"bulk read": other.call(request{method: http.MethodPost, path: "/v1.0/state/sessions/bulk", body: map[string]any{"keys": []string{"session-1"}}}),
+			} {
+				require.Equal(t, http.StatusBadRequest, got.status, what)
+				require.Contains(t, string(got.body), "sessions", what)
+			}
+			// Its own store may be the same product: the component's name is in the
+			// key, and cannot be written into one.
+			require.Equal(t, http.StatusNoContent, other.save("cache", forged).status)
+			require.Equal(t, http.StatusBadRequest, other.save("cache", stateItem{Key: "sessions||session-1", Value: "forged"}).status)
+			require.JSONEq(t, `"live"`, string(auth.load("sessions", "session-1").body))
+		})
+	}
 }
 
 func TestStateSurvivesTheSidecar(t *testing.T) {

@@ -53,6 +53,8 @@ type BuildingBlock struct {
 	Apps []string // which load it
 	// Durable: what is in it must not be lost.
 	Durable bool
+	// Shared: one app reads what another writes.
+	Shared bool
 }
 
 // Components are the names of all components that a service or the gateway loads.
@@ -76,6 +78,7 @@ func BuildingBlocks() []BuildingBlock {
 	all := append(Services(), "gateway")
 	return []BuildingBlock{
 		{Name: "state", Kind: "state", Apps: []string{"notification", "search"}, Durable: true},
+		{Name: "sessions", Kind: "state", Apps: []string{"auth", "gateway"}, Shared: true},
 		{Name: "cache", Kind: "state", Apps: all},
 		{Name: "email", Kind: "bindings", Apps: []string{"user", "notification"}},
 		{Name: "secrets", Kind: "secretstores", Apps: all},

@@ -34,9 +34,11 @@ const CallEndSessions = "end-sessions"
 // begins with it is no JWT: the gateway exchanges it, see ExchangeRequest.
 const PersonalTokenPrefix = "lms_pat_"
 
-// SessionStore is the state component that holds the session documents. Its
-// keyPrefix must let auth and gateway see the same keys (`none` or `name`).
-const SessionStore = "cache"
+// SessionStore is the state component that holds the session documents and all
+// else that auth keeps. Only auth and the gateway load it: whoever could write it
+// could sign in as anybody. Its keyPrefix must let both see the same keys (`none`
+// or `name`).
+const SessionStore = "sessions"
 
 // SessionKey is the key of the one document that holds every session of a
 // person or of a service account. One document, not one key per session: with

@@ -26,7 +26,7 @@ func block(t *testing.T, home, app, component string) record.Store {
 func TestStateBlock(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
-	store := block(t, home, "auth", "cache")
+	store := block(t, home, "auth", "sessions")
 	suite(t, store, func(d time.Duration) {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
@@ -34,7 +34,7 @@ func TestStateBlock(t *testing.T) {
 	})
 
 	t.Run("the gateway reads what auth writes", func(t *testing.T) {
-		other := block(t, home, "gateway", "cache")
+		other := block(t, home, "gateway", "sessions")
 		require.NoError(t, store.Put(t.Context(), "sessions.shared", []byte(`{"a":1}`), record.Write{TTL: time.Minute}))
 		e, err := other.Get(t.Context(), "sessions.shared")
 		require.NoError(t, err)

@@ -122,7 +122,7 @@ func Build(_ context.Context, k *service.Kit) error {
 	return nil
 }
 
-// sessionStore is the `cache` block.
+// sessionStore is the `sessions` block, where auth keeps all that it keeps.
 func sessionStore(c *dapr.Client) record.Store {
 	return dapr.Records{
 		Sidecar: c, Component: internalapi.SessionStore,

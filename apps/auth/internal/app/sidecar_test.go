@@ -119,7 +119,7 @@ func (p *process) call(method, path, token string, in, out any) int {
 // start runs auth on the home folder of an installation.
 func start(t *testing.T, home, port string) *process {
 	t.Helper()
-	s := sidecartest.Start(t, sidecartest.Options{App: "auth", Home: home, AppPort: port, Components: []string{"cache.yaml", "secrets.yaml"}})
+	s := sidecartest.Start(t, sidecartest.Options{App: "auth", Home: home, AppPort: port, Components: []string{"cache.yaml", "secrets.yaml", "sessions.yaml"}})
 	host, httpPort, err := net.SplitHostPort(s.HTTP)
 	require.NoError(t, err)
 	_, grpcPort, err := net.SplitHostPort(s.GRPC)

@@ -39,7 +39,7 @@ func TestOutages(t *testing.T) {
 	t.Run("4 database killed mid-commit", func(t *testing.T) { s.databaseKilled(t, people) })
 	t.Run("10 redrive", s.redriven)
 	t.Run("20 reconciliation", s.reconciled)
-	t.Run("5 flushed cache", s.flushed) // the last: it ends all sessions
+	t.Run("5 flushed sessions", s.flushed) // the last: it ends all sessions
 }
 
 // outage is how long the broker answers nobody.
@@ -203,8 +203,8 @@ func (s *school) redriven(t *testing.T) {
 		"%d of %d events became dead letters, %d copies old; after the redrive %d dead letters, %d copies old", buried, len(courses), stale, left, now)
 }
 
-// flushed empties the cache under everybody: its files are removed and all
-// sidecars killed. It fails when anybody gets in with anything of before, when
+// flushed empties sessions and cache under everybody: their files are removed and
+// all sidecars killed. It fails when anybody gets in with anything of before, when
 // a second factor is no longer asked for, or when a new sign-in does not work.
 func (s *school) flushed(t *testing.T) {
 	p, q := s.Invite(t, "Flu Shed", s.Unit, "instructor"), s.Invite(t, "Fac Tor", s.Unit)
@@ -218,9 +218,11 @@ func (s *school) flushed(t *testing.T) {
 	s.API().As(q.Token).Do(t, http.MethodPost, "/api/v1/auth/mfa/totp/confirm", map[string]any{"code": code})
 	require.Equal(t, http.StatusOK, s.API().As(live.Access).Do(t, http.MethodGet, "/api/v1/me", nil).Status)
 
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(filepath.Join(s.Home, "run", "cache.db"+suffix)); suffix == "" {
-			require.NoError(t, err)
+	for _, file := range []string{"sessions.db", "cache.db"} {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Remove(filepath.Join(s.Home, "run", file+suffix)); suffix == "" {
+				require.NoError(t, err)
+			}
 		}
 	}
 	for _, name := range s.ofKind(t, supervisor.KindSidecar) {
@@ -251,7 +253,7 @@ func (s *school) flushed(t *testing.T) {
 	for _, f := range found {
 		t.Error(f)
 	}
-	measured(t, "5 a flushed cache", "nobody gets in with anything of before, everybody by signing in", len(found) == 0, "8 ways tried, %d wrong", len(found))
+	measured(t, "5 flushed sessions and cache", "nobody gets in with anything of before, everybody by signing in", len(found) == 0, "8 ways tried, %d wrong", len(found))
 }
 
 // answered is the status of a read as whoever holds the token, once somebody

@@ -21,7 +21,7 @@ func newBackup(e *env) *cobra.Command {
 		Short: "Copy the installation into a folder, while it runs or not",
 		Long: `Copies databases, state documents, files and secrets of this machine's
 installation into a new folder; everything goes on serving. All databases are
-copied as of one moment. Not copied: the cache (people sign in again), the
+copied as of one moment. Not copied: sessions (people sign in again), the
 broker's log (what was not consumed is fetched from the publishers), search's
 index (made anew by itself), logs, and mail that was written to files. The folder holds secrets and personal data: keep
 it where only its owner can read.`,

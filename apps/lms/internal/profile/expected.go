@@ -26,13 +26,14 @@ type role struct {
 	loaders []string
 	topic   contracts.Topic // of a topic
 	durable bool            // what is in it must not be lost
+	shared  bool            // one app reads what another writes
 }
 
 // roles are all components that the services name, by name.
 func roles() map[string]role {
 	all := map[string]role{}
 	for _, b := range contracts.BuildingBlocks() {
-		all[b.Name] = role{name: b.Name, block: block(b.Kind), loaders: b.Apps, durable: b.Durable}
+		all[b.Name] = role{name: b.Name, block: block(b.Kind), loaders: b.Apps, durable: b.Durable, shared: b.Shared}
 	}
 	for _, t := range contracts.Topics() {
 		all[t.Component] = role{name: t.Component, block: topicBlock, loaders: append([]string{t.Publisher}, t.Consumers...), topic: t, durable: true}

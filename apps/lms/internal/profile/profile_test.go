@@ -120,10 +120,14 @@ func component(name, kind string, scopes []string, settings ...string) string {
 	return b.String()
 }
 
-// readers are the apps that load the component state.
-func readers() []string {
+// readers are the apps that load the component state, signing those of sessions.
+func readers() []string { return loading("state") }
+
+func signing() []string { return loading("sessions") }
+
+func loading(component string) []string {
 	for _, b := range contracts.BuildingBlocks() {
-		if b.Name == "state" {
+		if b.Name == component {
 			return b.Apps
 		}
 	}
@@ -172,6 +176,7 @@ func TestWhatIsWrongIsSaidByName(t *testing.T) {
 			f.write("state", component("state", "state.sqlite", nil, "connectionString=x", "keyPrefix=name"))
 		}, profile.Refused, profile.Scope, "state", "scopes", "every app"},
 		{"who needs it may not load it", func(f folder) { f.swap("email", "  - notification\n", "") }, profile.Refused, profile.Scope, "email", "scopes", "may not load it: notification"},
+		{"others could write sessions", func(f folder) { f.swap("sessions", "  - gateway\n", "  - gateway\n  - course\n") }, profile.Refused, profile.Scope, "sessions", "scopes", "no use for it: course; each could read and change"},
 		{"too many load it", func(f folder) { f.swap("email", "  - notification\n", "  - notification\n  - search\n") }, profile.Refused, profile.Scope, "email", "scopes", "no use for it: search"},
 		{"others may publish", func(f folder) { f.swap("events-user", "user=user.events", "user=user.events;auth=user.events") }, profile.Refused, profile.Scope, "events-user", "publishingScopes", "others than user"},
 		{"unprotected", func(f folder) { f.swap("events-user", "protectedTopics", "allowedTopics") }, profile.Refused, profile.Scope, "events-user", "protectedTopics", "does not name"},
@@ -295,7 +300,11 @@ func TestStoresThatForgetAreRefusedBehindDocuments(t *testing.T) {
 		setting    string
 	}{
 		"in memory":         {"state", component("state", "state.in-memory", reader, "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
-		"cache in memory":   {"cache", component("cache", "state.in-memory", all(), "keyPrefix=name"), profile.Refused, profile.Feature, "type"},
+		"sessions, memory":  {"sessions", component("sessions", "state.in-memory", signing(), "keyPrefix=name"), profile.Refused, profile.Feature, "type"},
+		"sessions, no ETag": {"sessions", component("sessions", "state.cassandra", signing(), "hosts=h", "keyPrefix=name"), profile.Refused, profile.Feature, "type"},
+		"sessions, no TTL":  {"sessions", component("sessions", "state.azure.blobstorage/v2", signing(), "accountName=a", "containerName=c", "keyPrefix=name"), profile.Warning, profile.Feature, "type"},
+		"cache in memory":   {"cache", component("cache", "state.in-memory", all(), "keyPrefix=name"), profile.Warning, profile.Feature, "type"},
+		"cache, no ETag":    {"cache", component("cache", "state.cassandra", all(), "hosts=h"), profile.Note, profile.Feature, "type"},
 		"memcached":         {"state", component("state", "state.memcached", reader, "hosts=h", "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
 		"no ETag":           {"state", component("state", "state.cassandra", reader, "hosts=h", "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
 		"no TTL":            {"cache", component("cache", "state.azure.blobstorage/v2", all(), "accountName=a", "containerName=c", "keyPrefix=name"), profile.Warning, profile.Feature, "type"},
@@ -303,7 +312,7 @@ func TestStoresThatForgetAreRefusedBehindDocuments(t *testing.T) {
 		"sqlite, no file":   {"state", component("state", "state.sqlite", reader, "connectionString=:memory:", "keyPrefix=name"), profile.Refused, profile.Loses, "type"},
 		"sqlite, impatient": {"state", component("state", "state.sqlite", reader, "connectionString=state.db", "busyTimeout=30s", "keyPrefix=name"), profile.Warning, profile.Form, "busyTimeout"},
 		"prefix by app":     {"state", component("state", "state.postgresql/v2", reader, "connectionString=secret:pg"), profile.Refused, profile.Loses, "keyPrefix"},
-		"sessions by app":   {"cache", component("cache", "state.postgresql/v1", all(), "connectionString=secret:pg"), profile.Refused, profile.Feature, "keyPrefix"},
+		"sessions by app":   {"sessions", component("sessions", "state.postgresql/v1", signing(), "connectionString=secret:pg"), profile.Refused, profile.Feature, "keyPrefix"},
 		"redis, repeating":  {"state", component("state", "state.redis", reader, "redisHost=h:6379", "keyPrefix=name"), profile.Warning, profile.Repeats, "redisMaxRetries"},
 		"redis, not asked":  {"state", component("state", "state.redis", reader, "redisHost=h:6379", "keyPrefix=name"), profile.Warning, profile.Loses, "server: appendonly"},
 		"zookeeper, no TTL": {"state", component("state", "state.zookeeper", reader, "servers=h:2181", "keyPrefix=name"), profile.Warning, profile.Feature, "type"},
@@ -320,7 +329,10 @@ func TestOneRedisForBothIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	f := broken(t, "kafka")
 	env := func(string) (string, bool) { return "127.0.0.1:6379", true }
-	expect(t, check(t, profile.Options{Dir: f.dir, Env: env}), wrong{level: profile.Warning, effect: profile.Loses, component: "cache", setting: "redisHost", says: "the same Redis"})
+	r := check(t, profile.Options{Dir: f.dir, Env: env})
+	for _, name := range []string{"sessions", "cache"} {
+		expect(t, r, wrong{level: profile.Warning, effect: profile.Loses, component: name, setting: "redisHost", says: "the same Redis"})
+	}
 }
 
 func TestAServerThatIsAwayIsNamedWithItsAddress(t *testing.T) {

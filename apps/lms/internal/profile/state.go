@@ -6,7 +6,8 @@ import (
 )
 
 // state checks a component that keeps state: state, whose documents must not be
-// lost, and cache, which may be emptied at any moment.
+// lost; sessions, which may be emptied at any moment, but is read by another app
+// than the one that writes; and cache, where each app has keys of its own.
 func (s *subject) state() {
 	if s.Spec.IgnoreErrors {
 		s.refuse(Loses, "ignoreErrors", "a sidecar whose store was away at the start would go on without it for ever", "remove it")
@@ -31,6 +32,7 @@ func (s *subject) state() {
 func (s *subject) keys() {
 	switch {
 	case s.is("keyPrefix", "appid", "name"), s.is("keyPrefix", "appid", "none") && !s.role.durable:
+	case !s.role.durable && !s.role.shared:
 	case s.role.durable:
 		s.refuse(Loses, "keyPrefix", "keys would begin with the app id: documents are not found any more when the app is renamed", "keyPrefix: name")
 	default:
@@ -42,10 +44,13 @@ func (s *subject) keys() {
 func (s *subject) features() {
 	if !s.entry.has("etag") {
 		found := "it has no ETags: two changes at once overwrite each other"
-		if s.role.durable {
+		switch {
+		case s.role.durable:
 			s.refuse(Loses, "type", found+", and a message is told twice or lost", "a store with ETags, such as state.postgresql or state.redis")
-		} else {
+		case s.role.shared:
 			s.refuse(Feature, "type", found+": a stolen refresh token would go unnoticed", "a store with ETags, such as state.postgresql or state.redis")
+		default:
+			s.note(Feature, "type", found+"; each key of this component has one writer", "")
 		}
 	}
 	if !s.entry.has("ttl") {
@@ -57,11 +62,14 @@ func (s *subject) features() {
 }
 
 func (s *subject) inMemoryState() {
-	if s.role.durable {
+	switch {
+	case s.role.durable:
 		s.refuse(Loses, "type", "documents are gone when the sidecar ends: people's lists, and what was told them already", "any store that keeps them")
-		return
+	case s.role.shared:
+		s.refuse(Feature, "type", "each sidecar has a memory of its own: the gateway would not see the sessions that auth writes, and refuse everybody", "a store that the sidecars share")
+	default:
+		s.warn(Feature, "type", "what a service kept is gone when its sidecar ends: both started anew while auth is away, it answers nobody until auth is back", "a store that keeps it")
 	}
-	s.refuse(Feature, "type", "each sidecar has a memory of its own: the gateway would not see the sessions that auth writes, and refuse everybody", "a store that the sidecars share")
 }
 
 func (s *subject) volatile() {
@@ -143,10 +151,13 @@ func (c *checker) together(components []component) {
 	for i := range components {
 		byName[components[i].Metadata.Name] = &components[i]
 	}
-	state, cache := byName["state"], byName["cache"]
-	if state != nil && cache != nil && strings.HasPrefix(state.Spec.Type, "state.redis") && strings.HasPrefix(cache.Spec.Type, "state.redis") {
-		if a, b := c.address(state), c.address(cache); a != "" && a == b {
-			c.add(Finding{Warning, Loses, "cache", "redisHost", "the same Redis as state: it must then neither evict nor be flushed, and the cache grows beside the documents", "a server of its own"})
+	for _, name := range []string{"sessions", "cache"} {
+		state, other := byName["state"], byName[name]
+		if state == nil || other == nil || !strings.HasPrefix(state.Spec.Type, "state.redis") || !strings.HasPrefix(other.Spec.Type, "state.redis") {
+			continue
+		}
+		if a, b := c.address(state), c.address(other); a != "" && a == b {
+			c.add(Finding{Warning, Loses, name, "redisHost", "the same Redis as state: it must then neither evict nor be flushed, and what may be lost grows beside the documents", "a server of its own"})
 		}
 	}
 	ids := map[string]string{}
