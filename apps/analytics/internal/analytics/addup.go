@@ -3,8 +3,12 @@ package analytics
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"lms/apps/analytics/internal/history"
 	"lms/apps/analytics/internal/tally"
 	"lms/shared/apperr"
 	"lms/shared/work"
@@ -108,11 +112,9 @@ func (s *Service) addUp(ctx context.Context, tx Tx, upto int64, limit int) (more
 	if err != nil {
 		return false, 0, err
 	}
-	book := tally.NewBook()
-	for _, e := range events {
-		if err := book.Add(e); err != nil {
-			return false, 0, err
-		}
+	book, err := bookOf(events)
+	if err != nil {
+		return false, 0, err
 	}
 	if err := tx.Settle(ctx, book); err != nil {
 		return false, 0, err
@@ -121,4 +123,34 @@ func (s *Service) addUp(ctx context.Context, tx Tx, upto int64, limit int) (more
 		upto, more = events[len(events)-1].Ord, true
 	}
 	return more, len(events), tx.SetPlace(ctx, upto, s.Now())
+}
+
+// few is how many events are added up by one goroutine.
+const few = 2_000
+
+// bookOf adds events up, on all processors where there are many: merging knows no
+// order.
+func bookOf(events []history.Event) (*tally.Book, error) {
+	n := min(runtime.GOMAXPROCS(0), 1+len(events)/few)
+	books := make([]*tally.Book, n)
+	var g errgroup.Group
+	for i := range books {
+		share := events[i*len(events)/n : (i+1)*len(events)/n]
+		g.Go(func() error {
+			books[i] = tally.NewBook()
+			for _, e := range share {
+				if err := books[i].Add(e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for _, b := range books[1:] {
+		books[0].Merge(b)
+	}
+	return books[0], nil
 }

@@ -83,6 +83,9 @@ type Tallies interface {
 	// TheRebuild is the run that is at work; NotFound if there is none.
 	TheRebuild(ctx context.Context) (Rebuild, error)
 	EndRebuild(ctx context.Context) error
+	// IndexRebuild makes what reports will need to read what was made anew; while it
+	// is made only the keys are there.
+	IndexRebuild(ctx context.Context) error
 	// Swap puts what was made anew in the place of what reports read.
 	Swap(ctx context.Context) error
 	// Analyze tells the planner how large the tallies are by now.

@@ -74,6 +74,11 @@ func (s *Service) holdRebuild(ctx context.Context, tx Tx, id uuid.UUID) (Rebuild
 // FinishRebuild brings both to the same place, says where they differ and, if it is
 // wanted, puts what was made anew in the place of what was there.
 func (s *Service) FinishRebuild(ctx context.Context, id uuid.UUID, put bool) (found []internalapi.Difference, err error) {
+	if put {
+		if err := s.indexRebuild(ctx, id); err != nil {
+			return nil, err
+		}
+	}
 	// What arrived during the run is added up before anything has to wait for it.
 	upto, err := s.horizon(ctx)
 	if err != nil {
@@ -121,6 +126,16 @@ func (s *Service) FinishRebuild(ctx context.Context, id uuid.UUID, put bool) (fo
 		return tx.EndRebuild(ctx)
 	})
 	return found, err
+}
+
+// indexRebuild takes a while in which the tallies that are in use go on.
+func (s *Service) indexRebuild(ctx context.Context, id uuid.UUID) error {
+	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		if _, err := s.holdRebuild(ctx, tx, id); err != nil {
+			return err
+		}
+		return tx.IndexRebuild(ctx)
+	})
 }
 
 func (s *Service) catchUp(ctx context.Context, tx Tx, upto int64) error {

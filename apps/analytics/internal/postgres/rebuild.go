@@ -23,6 +23,7 @@ insert into rebuild_run (id, upto, started_at) values ($1, $2, $3)
 on conflict (one) do update set id = excluded.id, upto = excluded.upto, started_at = excluded.started_at`
 	theRebuildSQL  = `select id, upto, started_at from rebuild_run`
 	endRebuildSQL  = `delete from rebuild_run`
+	indexSQL       = `select rebuild_index()`
 	swapSQL        = `select rebuild_swap()`
 	analyzeSQL     = `select tally_analyze()`
 	differencesSQL = `select tbl, stored::text::bytea as stored, computed::text::bytea as computed from tally_differences($1)`
@@ -62,6 +63,9 @@ func (t tx) TheRebuild(ctx context.Context) (analytics.Rebuild, error) {
 
 // EndRebuild implements analytics.Tx.
 func (t tx) EndRebuild(ctx context.Context) error { return t.lock(ctx, endRebuildSQL) }
+
+// IndexRebuild implements analytics.Tx.
+func (t tx) IndexRebuild(ctx context.Context) error { return t.lock(ctx, indexSQL) }
 
 // Swap implements analytics.Tx.
 func (t tx) Swap(ctx context.Context) error { return t.lock(ctx, swapSQL) }

@@ -84,7 +84,11 @@ insert into learners (
 )
 select course_id, user_id, tenant_id, enrollment_id, state, source, ends_at, status_seq, reset_seq, required, met, progress_seq, viewed_at,
   enrolled_at, started_at, completed_at, withdrawn_at, certified_at, last_activity_at, current_grade, final_grade, letter, grade_seq
-from json_populate_recordset(null::learners, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::bigint[], $9::bigint[], $10::bigint[],
+  $11::bigint[], $12::bigint[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[],
+  $18::timestamptz[], $19::timestamptz[], $20::bigint[], $21::bigint[], $22::text[], $23::bigint[])
+  as t (course_id, user_id, tenant_id, enrollment_id, state, source, ends_at, status_seq, reset_seq, required, met, progress_seq, viewed_at,
+    enrolled_at, started_at, completed_at, withdrawn_at, certified_at, last_activity_at, current_grade, final_grade, letter, grade_seq)
 on conflict (course_id, user_id) do update set
   tenant_id = excluded.tenant_id, enrollment_id = excluded.enrollment_id, state = excluded.state, source = excluded.source,
   ends_at = excluded.ends_at, status_seq = excluded.status_seq, reset_seq = excluded.reset_seq, required = excluded.required, met = excluded.met,
@@ -102,7 +106,9 @@ insert into learner_items (
   course_id, user_id, item_id, tenant_id, first_at, last_at, completed_at, seq, score, possible
 )
 select course_id, user_id, item_id, tenant_id, first_at, last_at, completed_at, seq, score, possible
-from json_populate_recordset(null::learner_items, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::bigint[],
+  $10::bigint[])
+  as t (course_id, user_id, item_id, tenant_id, first_at, last_at, completed_at, seq, score, possible)
 on conflict (course_id, item_id, user_id) do update set
   tenant_id = excluded.tenant_id, first_at = excluded.first_at, last_at = excluded.last_at, completed_at = excluded.completed_at, seq = excluded.seq,
   score = excluded.score, possible = excluded.possible`
@@ -116,7 +122,8 @@ insert into activities (
   day, course_id, user_id, tenant_id, am, pm, events
 )
 select day, course_id, user_id, tenant_id, am, pm, events
-from json_populate_recordset(null::activities, $1::json)
+from unnest($1::date[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[])
+  as t (day, course_id, user_id, tenant_id, am, pm, events)
 on conflict (day, course_id, user_id) do update set
   tenant_id = excluded.tenant_id, am = excluded.am, pm = excluded.pm, events = excluded.events`
 
@@ -156,7 +163,9 @@ insert into attempts (
   attempt_id, tenant_id, course_id, quiz_id, user_id, number, state, started_at, finished_at, seq, score, possible, answers, graded_seq
 )
 select attempt_id, tenant_id, course_id, quiz_id, user_id, number, state, started_at, finished_at, seq, score, possible, answers, graded_seq
-from json_populate_recordset(null::attempts, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::timestamptz[], $9::timestamptz[],
+  $10::bigint[], $11::bigint[], $12::bigint[], $13::jsonb[], $14::bigint[])
+  as t (attempt_id, tenant_id, course_id, quiz_id, user_id, number, state, started_at, finished_at, seq, score, possible, answers, graded_seq)
 on conflict (attempt_id) do update set
   tenant_id = excluded.tenant_id, course_id = excluded.course_id, quiz_id = excluded.quiz_id, user_id = excluded.user_id, number = excluded.number,
   state = excluded.state, started_at = excluded.started_at, finished_at = excluded.finished_at, seq = excluded.seq, score = excluded.score,
@@ -188,7 +197,11 @@ insert into works (
 )
 select assignment_id, user_id, tenant_id, course_id, submitted_at, due_at, seconds_late, withdrawn, submission_rank, missing, excused, late,
   judged_seconds, judged_submission, standing_seq, grader_id, graded_at, score, possible, score_seq
-from json_populate_recordset(null::works, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::bigint[], $8::boolean[], $9::bigint[],
+  $10::boolean[], $11::boolean[], $12::boolean[], $13::bigint[], $14::timestamptz[], $15::bigint[], $16::uuid[], $17::timestamptz[], $18::bigint[],
+  $19::bigint[], $20::bigint[])
+  as t (assignment_id, user_id, tenant_id, course_id, submitted_at, due_at, seconds_late, withdrawn, submission_rank, missing, excused, late,
+    judged_seconds, judged_submission, standing_seq, grader_id, graded_at, score, possible, score_seq)
 on conflict (assignment_id, user_id) do update set
   tenant_id = excluded.tenant_id, course_id = excluded.course_id, submitted_at = excluded.submitted_at, due_at = excluded.due_at,
   seconds_late = excluded.seconds_late, withdrawn = excluded.withdrawn, submission_rank = excluded.submission_rank, missing = excluded.missing,
