@@ -118,7 +118,7 @@ func (s *school) courses(t testing.TB, n int, settings map[string]any) []string 
 		}
 		id, _ := must(t, s.Teacher.API, http.MethodPost, "/api/v1/courses", body)["id"].(string)
 		path := "/api/v1/courses/" + id
-		cur, err := s.Teacher.Try(http.MethodGet, path+"/curriculum", nil)
+		cur, err := tryKeyed(s.Teacher.API, http.MethodGet, path+"/curriculum", nil)
 		if err != nil || cur.Status != http.StatusOK {
 			t.Errorf("GET %s/curriculum: %v %d %s", path, err, cur.Status, cur.Body)
 			return
