@@ -46,7 +46,7 @@ func TestEntriesAreListedAgainstTheOrderOfWriting(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		c := clock.NewManual(day(10, 0))
-		j := journal.New[string](recordtest.NewMemory(c.Now), "j", rapid.IntRange(1, 4).Draw(rt, "size"), 30*24*time.Hour, c.Now)
+		j := journal.New[string](recordtest.New(rt, c.Now), "j", rapid.IntRange(1, 4).Draw(rt, "size"), 30*24*time.Hour, c.Now)
 		var model []string
 		at := map[string]time.Time{}
 		for range rapid.IntRange(0, 25).Draw(rt, "steps") {
@@ -74,7 +74,7 @@ func TestEntriesAreListedAgainstTheOrderOfWriting(t *testing.T) {
 func TestAnEntryIsReplacedWhereItStands(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(day(10, 0))
-	j := journal.New[string](recordtest.NewMemory(c.Now), "j", 2, 30*24*time.Hour, c.Now)
+	j := journal.New[string](recordtest.New(t, c.Now), "j", 2, 30*24*time.Hour, c.Now)
 	ids := make([]uuid.UUID, 5)
 	for i := range ids {
 		ids[i] = uuid.New()
@@ -93,7 +93,7 @@ func TestAnEntryIsReplacedWhereItStands(t *testing.T) {
 func TestOldDaysAreNotListed(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(day(1, 0))
-	j := journal.New[string](recordtest.NewMemory(c.Now), "j", 2, 5*24*time.Hour, c.Now)
+	j := journal.New[string](recordtest.New(t, c.Now), "j", 2, 5*24*time.Hour, c.Now)
 	require.NoError(t, j.Put(t.Context(), "s", journal.Entry[string]{ID: uuid.New(), At: c.Now(), Body: "old"}))
 	c.Set(day(6, 12))
 	require.Equal(t, []string{"old"}, all(t, j, 10))
@@ -104,7 +104,7 @@ func TestOldDaysAreNotListed(t *testing.T) {
 func TestWritersAtOnceLoseNothing(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(day(10, 0))
-	store := recordtest.NewMemory(c.Now)
+	store := recordtest.New(t, c.Now)
 	replicas := []*journal.Journal[string]{
 		journal.New[string](store, "j", 3, 30*24*time.Hour, c.Now), journal.New[string](store, "j", 3, 30*24*time.Hour, c.Now),
 	}
@@ -141,7 +141,7 @@ func (c *counted) Get(ctx context.Context, key string) (record.Entry, error) {
 func TestAFullPartIsReadOnceForAllEntriesThatComeLater(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(day(10, 0))
-	store := &counted{Store: recordtest.NewMemory(c.Now)}
+	store := &counted{Store: recordtest.New(t, c.Now)}
 	j := journal.New[string](store, "j", 5, 30*24*time.Hour, c.Now)
 	put := func(n int) int64 {
 		before := store.reads.Load()

@@ -21,9 +21,9 @@ type made struct {
 	ID string `json:"id"`
 }
 
-func setup() (*clock.Manual, *recordtest.Memory) {
+func setup(t *testing.T) (*clock.Manual, *recordtest.Memory) {
 	c := clock.NewManual(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
-	return c, recordtest.NewMemory(c.Now)
+	return c, recordtest.New(t, c.Now)
 }
 
 func keyed(ctx context.Context, caller, key string, body byte) context.Context {
@@ -32,7 +32,7 @@ func keyed(ctx context.Context, caller, key string, body byte) context.Context {
 
 func TestFiftyRepetitionsAtOnceActOnce(t *testing.T) {
 	t.Parallel()
-	c, store := setup()
+	c, store := setup(t)
 	replicas := []*once.Keys{once.New(store, c.Now), once.New(store, c.Now)}
 	var acted, repeatedly atomic.Int64
 	var wg sync.WaitGroup
@@ -56,7 +56,7 @@ func TestFiftyRepetitionsAtOnceActOnce(t *testing.T) {
 
 func TestTheKeyIsScopedAndBound(t *testing.T) {
 	t.Parallel()
-	c, store := setup()
+	c, store := setup(t)
 	k := once.New(store, c.Now)
 	n := 0
 	act := func() (made, error) { n++; return made{}, nil }
@@ -81,7 +81,7 @@ func TestTheKeyIsScopedAndBound(t *testing.T) {
 
 func TestRefusalsAreKeptAndFailuresAreNot(t *testing.T) {
 	t.Parallel()
-	c, store := setup()
+	c, store := setup(t)
 	k := once.New(store, c.Now)
 	cases := []struct {
 		name string
@@ -109,7 +109,7 @@ func TestRefusalsAreKeptAndFailuresAreNot(t *testing.T) {
 
 func TestALeaseOfWhoCrashedEnds(t *testing.T) {
 	t.Parallel()
-	c, store := setup()
+	c, store := setup(t)
 	k := once.New(store, c.Now)
 	func() {
 		defer func() { require.NotNil(t, recover()) }()
@@ -128,7 +128,7 @@ func TestALeaseOfWhoCrashedEnds(t *testing.T) {
 
 func TestWaitingForTheFirstEndsInAConflict(t *testing.T) {
 	t.Parallel()
-	c, store := setup()
+	c, store := setup(t)
 	k := once.New(store, c.Now)
 	entered, leave := make(chan struct{}), make(chan struct{})
 	done := make(chan error, 1)

@@ -108,7 +108,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	c := clock.NewManual(time.Now())
 	w := &world{
-		t: t, clock: c, store: recordtest.NewMemory(c.Now), a: &applier{applied: map[uuid.UUID]int{}},
+		t: t, clock: c, store: recordtest.New(t, c.Now), a: &applier{applied: map[uuid.UUID]int{}},
 		p: &producers{kept: map[int64]json.RawMessage{}, oldest: 1},
 	}
 	w.c = w.replica()

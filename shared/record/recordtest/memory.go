@@ -23,6 +23,7 @@ type Memory struct {
 	fail   bool
 	hook   func(op, key string)
 	puts   int
+	real   *real // where New found one
 }
 
 type row struct {
@@ -39,6 +40,10 @@ func (m *Memory) Flush() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.rows)
+	if m.real != nil {
+		m.real.flush++
+		clear(m.real.used)
+	}
 }
 
 // Forget drops one key.
@@ -46,10 +51,17 @@ func (m *Memory) Forget(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.rows, key)
+	if m.real != nil {
+		m.real.lost[key]++
+		delete(m.real.used, key)
+	}
 }
 
 // Keys are the keys that live now.
 func (m *Memory) Keys() []string {
+	if store, _ := m.below(""); store != nil {
+		return m.realKeys()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []string
@@ -105,9 +117,12 @@ func (m *Memory) live(key string) (row, bool) {
 }
 
 // Get implements record.Store.
-func (m *Memory) Get(_ context.Context, key string) (record.Entry, error) {
+func (m *Memory) Get(ctx context.Context, key string) (record.Entry, error) {
 	if err := m.enter("get", key); err != nil {
 		return record.Entry{}, err
+	}
+	if store, name := m.below(key); store != nil {
+		return store.Get(ctx, name)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -119,9 +134,16 @@ func (m *Memory) Get(_ context.Context, key string) (record.Entry, error) {
 }
 
 // Put implements record.Store.
-func (m *Memory) Put(_ context.Context, key string, value []byte, w record.Write) error {
+func (m *Memory) Put(ctx context.Context, key string, value []byte, w record.Write) error {
 	if err := m.enter("put", key); err != nil {
 		return err
+	}
+	if store, name := m.below(key); store != nil {
+		if err := store.Put(ctx, name, value, w); err != nil {
+			return err
+		}
+		m.wrote(key)
+		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -57,7 +57,7 @@ type change func(*parts)
 func newInstallation(t *testing.T, changes ...change) *installation {
 	t.Helper()
 	c := clock.NewManual(time.Now())
-	in := &installation{t: t, clock: c, store: recordtest.NewMemory(c.Now), users: newDirectory(c)}
+	in := &installation{t: t, clock: c, store: recordtest.New(t, c.Now), users: newDirectory(c)}
 	in.core, in.router = in.replica(changes...)
 	require.NoError(t, in.core.Keys.Sync(t.Context()))
 	in.Client = testkit.Server(t, in.router, nil).

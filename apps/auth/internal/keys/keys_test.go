@@ -182,7 +182,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: clock.NewManual(start), vault: &vault{}}
-	w.store = recordtest.NewMemory(w.clock.Now)
+	w.store = recordtest.New(t, w.clock.Now)
 	return w
 }
 

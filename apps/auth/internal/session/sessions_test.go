@@ -105,9 +105,9 @@ type world struct {
 	sessions *session.Sessions
 }
 
-func newWorld(t require.TestingT) *world {
+func newWorld(t recordtest.T) *world {
 	w := &world{clock: clock.NewManual(start), people: newPeople()}
-	w.store = recordtest.NewMemory(w.clock.Now)
+	w.store = recordtest.New(t, w.clock.Now)
 	w.sessions = w.replica(t, secretA)
 	return w
 }

@@ -29,9 +29,9 @@ type world struct {
 	*throttle.Throttle
 }
 
-func newWorld(t require.TestingT) *world {
+func newWorld(t recordtest.T) *world {
 	c := clock.NewManual(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
-	store := recordtest.NewMemory(c.Now)
+	store := recordtest.New(t, c.Now)
 	th, err := throttle.New(store, throttle.DefaultRules(), c.Now, 180*24*time.Hour, []byte("the sealing secret of this very test"))
 	require.NoError(t, err)
 	return &world{clock: c, store: store, Throttle: th}

@@ -118,7 +118,7 @@ func (integrator) Post(context.Context, string, map[string]string, []byte) (webh
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	c := clock.NewManual(time.Now())
-	return worldOn(t, recordtest.NewMemory(c.Now), c.Now)
+	return worldOn(t, recordtest.New(t, c.Now), c.Now)
 }
 
 func worldOn(t *testing.T, store record.Store, now func() time.Time) *world {

@@ -36,7 +36,7 @@ func claimAll(t require.TestingT, q *due.Queue, limit int) (out []due.Claim, sha
 func TestWhatIsDueIsClaimedOnce(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(start())
-	q := due.New(recordtest.NewMemory(c.Now), "q", 1, c.Now, uuid.New)
+	q := due.New(recordtest.New(t, c.Now), "q", 1, c.Now, uuid.New)
 	a, b := uuid.New(), uuid.New()
 	require.NoError(t, q.Add(t.Context(), due.Item{Key: a, Due: c.Now()}, due.Item{Key: b, Due: c.Now().Add(10 * time.Minute)}))
 	require.NoError(t, q.Add(t.Context(), due.Item{Key: a, Due: c.Now().Add(time.Minute)}), "it is due earlier already")
@@ -57,7 +57,7 @@ func TestWhatIsDueIsClaimedOnce(t *testing.T) {
 func TestAClaimThatRanOutGoesToAnother(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(start())
-	q := due.New(recordtest.NewMemory(c.Now), "q", 1, c.Now, uuid.New)
+	q := due.New(recordtest.New(t, c.Now), "q", 1, c.Now, uuid.New)
 	a := uuid.New()
 	require.NoError(t, q.Add(t.Context(), due.Item{Key: a, Due: c.Now()}))
 	first, _ := claimAll(t, q, 1)
@@ -79,7 +79,7 @@ func TestAClaimThatRanOutGoesToAnother(t *testing.T) {
 func TestWhatIsAddedWhileClaimedIsDueAgain(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(start())
-	q := due.New(recordtest.NewMemory(c.Now), "q", 1, c.Now, uuid.New)
+	q := due.New(recordtest.New(t, c.Now), "q", 1, c.Now, uuid.New)
 	a := uuid.New()
 	require.NoError(t, q.Add(t.Context(), due.Item{Key: a, Due: c.Now()}))
 	claims, _ := claimAll(t, q, 1)
@@ -92,7 +92,7 @@ func TestWhatIsAddedWhileClaimedIsDueAgain(t *testing.T) {
 func TestAFullQueueSaysSo(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(start())
-	q := due.New(recordtest.NewMemory(c.Now), "q", 1, c.Now, uuid.New)
+	q := due.New(recordtest.New(t, c.Now), "q", 1, c.Now, uuid.New)
 	items := make([]due.Item, due.MaxHot)
 	for i := range items {
 		items[i] = due.Item{Key: uuid.New(), Due: c.Now()}
@@ -109,7 +109,7 @@ func TestTheQueueAgainstAModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		c := clock.NewManual(start())
-		store := recordtest.NewMemory(c.Now)
+		store := recordtest.New(rt, c.Now)
 		replicas := []*due.Queue{due.New(store, "q", 2, c.Now, uuid.New), due.New(store, "q", 2, c.Now, uuid.New)}
 		wanted := map[uuid.UUID]time.Time{} // the earliest time at which there is work
 		keys := make([]uuid.UUID, 6)

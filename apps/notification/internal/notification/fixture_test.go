@@ -139,7 +139,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	c := clock.NewManual(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
 	w := &world{
-		t: t, clock: c, store: recordtest.NewMemory(c.Now), people: &directory{cards: map[uuid.UUID]notification.Card{}},
+		t: t, clock: c, store: recordtest.New(t, c.Now), people: &directory{cards: map[uuid.UUID]notification.Card{}},
 		roster: &roster{learners: map[uuid.UUID][]uuid.UUID{}, fail: -1}, source: &courses{known: map[uuid.UUID]*notification.CourseSnapshot{}},
 		post: &post{}, tenant: uuid.New(),
 	}

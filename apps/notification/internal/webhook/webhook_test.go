@@ -75,7 +75,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	c := clock.NewManual(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
-	w := &world{t: t, clock: c, store: recordtest.NewMemory(c.Now), sender: &sender{}, tenant: uuid.New()}
+	w := &world{t: t, clock: c, store: recordtest.New(t, c.Now), sender: &sender{}, tenant: uuid.New()}
 	w.admin = w.principal(authz.RoleOrgAdmin)
 	w.s = w.replica()
 	return w
