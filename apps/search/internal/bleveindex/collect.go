@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -152,37 +153,98 @@ func (r *ranking) add(ctx context.Context, p *part, n *node, docs *roaring.Bitma
 	if err != nil {
 		return err
 	}
-	scored := slices.ContainsFunc(r.order, func(o search.Order) bool { return o.Field == "" })
-	next := &ranked{part: p, keys: keys}
+	in := &entry{ranking: r, next: &ranked{part: p, keys: keys}}
+	if !slices.ContainsFunc(r.order, func(o search.Order) bool { return o.Field == "" }) {
+		return in.all(ctx, docs, func(uint32) float64 { return 0 })
+	}
+	choice, scored := n.choice(docs)
+	if choice == nil || !r.byScore() {
+		return in.all(ctx, docs, n.value)
+	}
+	// One after the other, the best first: most searches need no more than the best.
+	for _, c := range choice.parts {
+		if r.full() && r.list[0].score > c.most {
+			return nil
+		}
+		these := roaring.And(scored, c.docs)
+		if err := in.all(ctx, these, func(uint32) float64 { return c.most }); err != nil {
+			return err
+		}
+		docs, scored = roaring.AndNot(docs, these), roaring.AndNot(scored, these)
+	}
+	return in.all(ctx, docs, func(uint32) float64 { return 0 })
+}
+
+func (r *ranking) full() bool { return len(r.list) == r.size }
+
+// entry brings documents of one segment into a ranking.
+type entry struct {
+	*ranking
+	next    *ranked // to be filled
+	changes int     // of the ranking
+	// Where the last one of the ranking stands among the values of this segment's
+	// second key, as of so many changes.
+	limit uint32
+	asOf  int
+}
+
+func (e *entry) all(ctx context.Context, docs *roaring.Bitmap, score func(uint32) float64) error {
 	i := 0
 	for it := docs.Iterator(); it.HasNext(); i++ {
 		if i%lookEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		next.doc, next.id = it.Next(), ""
-		if scored {
-			next.score = n.value(next.doc)
-		}
-		full := len(r.list) == r.size
-		if full && r.byScore() && next.score < r.list[0].score {
+		e.next.doc, e.next.id = it.Next(), ""
+		e.next.score = score(e.next.doc)
+		if e.full() && e.byScore() && e.hopeless() {
 			continue
 		}
-		if r.after != nil && r.behind(next) <= 0 {
+		if e.after != nil && e.behind(e.next) <= 0 {
 			continue
 		}
-		if full {
-			if r.compare(next, r.list[0]) >= 0 {
-				continue
-			}
-			next, r.list[0] = r.list[0], next
-			heap.Fix(r, 0)
-			next.part, next.keys = p, keys
-			continue
-		}
-		heap.Push(r, next)
-		next = &ranked{part: p, keys: keys}
+		e.enter()
 	}
 	return nil
+}
+
+func (e *entry) enter() {
+	if !e.full() {
+		heap.Push(e.ranking, e.next)
+		e.next = &ranked{part: e.next.part, keys: e.next.keys}
+		e.changes++
+		return
+	}
+	if e.compare(e.next, e.list[0]) >= 0 {
+		return
+	}
+	part, keys := e.next.part, e.next.keys
+	e.next, e.list[0] = e.list[0], e.next
+	heap.Fix(e.ranking, 0)
+	e.next.part, e.next.keys = part, keys
+	e.changes++
+}
+
+// hopeless says, without comparing texts, that the next one comes behind the last one
+// of the ranking, which is full.
+func (e *entry) hopeless() bool {
+	last := e.list[0]
+	if e.next.score != last.score {
+		return e.next.score < last.score
+	}
+	if len(e.order) < 2 || e.order[1].Field == "" || e.order[1].Desc {
+		return false
+	}
+	column := e.next.keys[1]
+	if e.asOf != e.changes+1 {
+		key, ok := last.key(1)
+		if !ok {
+			return false
+		}
+		e.limit = uint32(sort.Search(len(column.terms), func(i int) bool { return column.terms[i] > key })) //nolint:gosec // fewer than there are documents
+		e.asOf = e.changes + 1
+	}
+	value, ok := column.first(e.next.doc)
+	return ok && value >= e.limit
 }
 
 // compare says which of two documents comes first.

@@ -46,6 +46,21 @@ func (n *node) value(doc uint32) float64 {
 	return out
 }
 
+// choice is what the score of documents is the best of, where it is nothing else and
+// every part of it gives one score; nil otherwise. Those of docs that it is not about
+// have no score: in are the others.
+func (n *node) choice(docs *roaring.Bitmap) (best *node, in *roaring.Bitmap) {
+	in = docs
+	for len(n.parts) == 1 && n.score == 0 && !n.best {
+		n = n.parts[0]
+		in = roaring.And(in, n.docs)
+	}
+	if !n.best || slices.ContainsFunc(n.parts, func(p *node) bool { return len(p.parts) > 0 }) {
+		return nil, nil
+	}
+	return n, in
+}
+
 // sumOf adds up the scores of parts, as far as they match.
 func sumOf(docs *roaring.Bitmap, parts []*node) *node {
 	n := &node{docs: docs, parts: valued(parts)}

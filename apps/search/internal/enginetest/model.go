@@ -270,7 +270,7 @@ func agreement(t *testing.T, open Open) {
 		}
 		w.write(docs...)
 		m.write(docs)
-		for range 25 {
+		for range 30 {
 			g.ask(t, w, m)
 		}
 	}
@@ -278,8 +278,12 @@ func agreement(t *testing.T, open Open) {
 
 func (g guess) ask(t *testing.T, w *world, m model) {
 	t.Helper()
+	asked := g.query(3)
+	if g.IntN(2) == 0 { // as one word is asked for
+		asked = search.Scored{Must: search.All{search.Best(g.queries(3, 1))}}
+	}
 	r := search.Request{
-		Query: search.All{search.In{Field: search.KeyType, Values: []string{search.TypeCourse, search.TypeContent}}, g.query(3)},
+		Query: search.All{search.In{Field: search.KeyType, Values: []string{search.TypeCourse, search.TypeContent}}, asked},
 		Sort:  g.order(), Facets: []string{search.KeyTag, search.KeyLevel}, Size: 1 + g.IntN(30),
 	}
 	want := m.answer(r)
