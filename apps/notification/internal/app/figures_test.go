@@ -26,6 +26,7 @@ func TestFigures(t *testing.T) {
 		alone, beside := waits.consumed(people), sends.consumed(people)
 		t.Logf("events consumed, batches of %d to %d people: %.0f per s while mail waits, %.0f while it is sent: %.2f", batchSize, people, alone, beside, beside/alone)
 	}
+	worldOn(t, block(t, t.TempDir()), realNow).mailed(t)
 	for what, w := range map[string]*world{"mail waits": waits, "mail is sent": sends} {
 		w.listed(t, what)
 	}
@@ -51,6 +52,22 @@ func (w *world) consumed(people int) float64 {
 		w.consume(w.built, b...)
 	}
 	return batches * batchSize / time.Since(began).Seconds()
+}
+
+// mailed prints how many mails go out per second, to as many people.
+func (w *world) mailed(t *testing.T) {
+	t.Helper()
+	var b []inbox.Event
+	for range batchSize {
+		b = append(b, w.enrolled(w.person("en")))
+	}
+	w.consume(w.built, b...)
+	began := time.Now()
+	w.serve(w.built)
+	for range batchSize {
+		<-w.post.more
+	}
+	t.Logf("mail to %d people, one each: %.0f per s", batchSize, batchSize/time.Since(began).Seconds())
 }
 
 func (w *world) listed(t *testing.T, what string) {

@@ -49,6 +49,9 @@ type Item struct {
 type Claim struct {
 	Key   uuid.UUID
 	Due   time.Time
+	Until time.Time // from then on another worker may have it
+	// Lost is until when a worker had it that never ended its claim; zero: there was none.
+	Lost  time.Time
 	token string
 }
 
@@ -315,11 +318,13 @@ func (h *hot) take(now int64, limit int, token string, until int64) (claims []Cl
 		ready, soonest = ready[:limit], now
 	}
 	for _, c := range ready {
+		one := Claim{Key: c.key, Due: time.UnixMilli(c.e.Due), Until: time.UnixMilli(until), token: token}
 		if c.e.Token != "" {
 			c.e.Rounds++
+			one.Lost = time.UnixMilli(c.e.Until)
 		}
 		c.e.Token, c.e.Until = token, until
-		claims = append(claims, Claim{Key: c.key, Due: time.UnixMilli(c.e.Due), token: token})
+		claims = append(claims, one)
 	}
 	if soonest > 0 {
 		next = time.UnixMilli(soonest)

@@ -62,14 +62,16 @@ func (s *Service) sendTo(ctx context.Context, claims []due.Claim) []due.Result {
 		var tenant uuid.UUID
 		err := cardsErr
 		if err == nil {
-			next, tenant, log, err = s.visit(ctx, c.Key, cards)
+			next, tenant, log, err = s.visit(ctx, c, cards)
 		}
 		if err != nil {
 			s.Log.WarnContext(ctx, "mail will be tried again", "user", c.Key, "error", err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		results = append(results, due.Result{Claim: c, Next: next})
+		if !errors.Is(err, errUnsettled) { // then the claim runs out, as if we had died
+			results = append(results, due.Result{Claim: c, Next: next})
+		}
 		lines[c.Key], tenants[c.Key] = log, tenant
 	})
 	s.writeLog(ctx, lines, tenants, results)
@@ -130,29 +132,31 @@ func (s *Service) isLogged(id uuid.UUID) bool {
 	return s.logged[id]
 }
 
-// visit sends what is due for one person, one mail after the other: each is leased,
-// sent, and settled by the write that leases the next. log is what was attempted.
-func (s *Service) visit(ctx context.Context, id uuid.UUID, cards map[uuid.UUID]Card) (next time.Time, tenant uuid.UUID, log []person.Mail, err error) {
-	card, known := cards[id]
-	var last *settled
-	for range mailsPerTurn {
-		step, err := s.step(ctx, id, last)
-		if err != nil {
-			return s.Now().Add(5 * time.Second), tenant, log, err
-		}
-		tenant, next = step.tenant, step.next
-		log = append(log, step.log...)
-		if step.lease == nil {
-			return next, tenant, log, nil
-		}
-		o := s.attempt(ctx, card, known, *step.lease)
-		last = &settled{*step.lease, o}
-	}
-	step, err := s.step(ctx, id, last, noMore)
+// errUnsettled: a mail was sent, or may have been, and that could not be written.
+var errUnsettled = errors.New("nobody knows how it ended")
+
+// visit sends what is due for one person, one mail after the other; each is settled by
+// a write, which also finds the next. The claim keeps everybody else away, so that no
+// write is needed to begin: it is given back in time for whoever has it next. log is
+// what was attempted.
+func (s *Service) visit(ctx context.Context, c due.Claim, cards map[uuid.UUID]Card) (next time.Time, tenant uuid.UUID, log []person.Mail, err error) {
+	card, known := cards[c.Key]
+	at, err := s.begin(ctx, c)
 	if err != nil {
-		return s.Now().Add(5 * time.Second), tenant, log, err
+		return s.Now().Add(5 * time.Second), tenant, nil, err
 	}
-	return step.next, step.tenant, append(log, step.log...), nil
+	tenant, log = at.tenant, at.log
+	for n := 0; at.mail != nil && n < mailsPerTurn; n++ {
+		if s.Now().Add(person.SendWithin).After(c.Until) {
+			return s.Now(), tenant, log, nil
+		}
+		last := &settled{*at.mail, s.attempt(ctx, card, known, *at.mail)}
+		if at, err = s.step(ctx, c, last); err != nil {
+			return next, tenant, log, errors.Join(errUnsettled, err)
+		}
+		log = append(log, at.log...)
+	}
+	return at.next, tenant, log, nil
 }
 
 type settled struct {
@@ -161,55 +165,65 @@ type settled struct {
 }
 
 type step struct {
-	lease  *person.Mail
+	mail   *person.Mail // to be sent next
 	log    []person.Mail
 	tenant uuid.UUID
 	next   time.Time
-	// uncertain: the lease is of a mail that may have been sent already.
-	uncertain bool
 }
 
-const noMore = true
+// begin finds the first mail. Only a digest is written before it is sent, and that
+// there is nothing to do.
+func (s *Service) begin(ctx context.Context, c due.Claim) (step, error) {
+	d, err := s.people.Get(ctx, personKey(c.Key))
+	if err != nil || d.Gone() {
+		return step{}, err
+	}
+	if !d.DigestDue(s.Now()) {
+		if m := d.Next(s.Now(), c.Lost); m != nil {
+			return step{mail: m, tenant: d.TenantID}, nil
+		}
+	}
+	return s.step(ctx, c, nil)
+}
 
-// step settles the last attempt and leases the next mail, in one write.
-func (s *Service) step(ctx context.Context, id uuid.UUID, last *settled, stop ...bool) (out step, err error) {
+// step settles the last attempt and finds the next mail, in one write.
+func (s *Service) step(ctx context.Context, c due.Claim, last *settled) (out step, err error) {
 	done, err := s.yielding.turn(ctx)
 	if err != nil {
 		return out, err
 	}
 	defer done()
-	_, err = s.people.Update(ctx, personKey(id), func(d *person.Document) (*person.Document, error) {
-		out = step{}
+	doubts := false
+	_, err = s.people.Update(ctx, personKey(c.Key), func(d *person.Document) (*person.Document, error) {
+		out, doubts = step{}, false
 		if d.Gone() {
 			return d, record.ErrKeep
 		}
 		now := s.Now()
 		out.tenant = d.TenantID
-		changed := false
+		changed := d.DigestDue(now)
+		ended := d.Ended()
 		if last != nil {
-			if m := d.Settle(last.mail.ID, last.mail.Attempts, last.outcome, now); m != nil {
+			before := uncertainOf(d)
+			if m := d.Settle(last.mail, last.outcome, now); m != nil {
 				out.log, changed = append(out.log, *m), true
 			}
+			doubts = uncertainOf(d) > before
 		}
-		var ended []person.Mail
-		uncertain := uncertainOf(d)
-		if len(stop) == 0 {
-			out.lease, ended = d.LeaseOne(now)
-		}
-		done := s.unlogged(&out, ended, last)
-		if len(done) > 0 {
+		d.Assemble(now)
+		out.mail = d.Next(now, c.Lost)
+		if done := s.unlogged(&out, ended); len(done) > 0 {
 			d.Logged(done)
 			changed = true
 		}
 		out.next = d.NextWork()
-		if !changed && out.lease == nil && d.Wake.Equal(out.next) {
+		if !changed && d.Wake.Equal(out.next) {
 			return d, record.ErrKeep
 		}
 		d.Wake = out.next
-		out.uncertain = uncertainOf(d) > uncertain
 		return d, nil
 	})
-	if err == nil && out.uncertain && s.Metrics.Uncertain != nil {
+	if err == nil && doubts && s.Metrics.Uncertain != nil {
 		s.Metrics.Uncertain()
 	}
 	return out, err
@@ -217,11 +231,8 @@ func (s *Service) step(ctx context.Context, id uuid.UUID, last *settled, stop ..
 
 // unlogged puts ended mails whose line may be missing into the log again, and
 // returns those that may go.
-func (s *Service) unlogged(out *step, ended []person.Mail, last *settled) (done []uuid.UUID) {
+func (s *Service) unlogged(out *step, ended []person.Mail) (done []uuid.UUID) {
 	for _, m := range ended {
-		if last != nil && m.ID == last.mail.ID {
-			continue // it was settled by this very write
-		}
 		if s.isLogged(m.ID) {
 			done = append(done, m.ID)
 			continue

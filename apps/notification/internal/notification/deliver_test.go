@@ -3,6 +3,7 @@ package notification_test
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,4 +243,58 @@ func TestExportAndMerge(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(sections["notifications"]), "You are enrolled in Biology")
 	require.Contains(t, string(sections["notification_deliveries"]), `"status":"sent"`)
+}
+
+// A mail costs one write of the person's document besides that of its event, however
+// many there are: the claim of the queue keeps others away, and needs no write of its own.
+func TestAMailIsOneWriteOfItsDocument(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ people, mails int }{"one to each of many": {40, 1}, "many to one": {1, 10}, "more than a turn": {1, 50}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			var batch []catalog.Event
+			for range tc.people {
+				ada := w.person("en", "UTC")
+				for range tc.mails {
+					batch = append(batch, w.activated(ada.ID, uuid.New()))
+				}
+			}
+			w.apply(w.s, batch...)
+			var writes atomic.Int64
+			w.store.Before(func(op, key string) {
+				if op == "put" && strings.HasPrefix(key, "person.") {
+					writes.Add(1)
+				}
+			})
+			w.deliver(w.s)
+			require.Len(t, w.post.letters(), len(batch))
+			require.EqualValues(t, len(batch), writes.Load())
+		})
+	}
+}
+
+// Who has a person gives them back before another worker may have them: a mail is
+// begun only where there is time enough to end it.
+func TestASlowMailServerLeavesThePersonToTheNextTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ada := w.person("en", "UTC")
+	for range 5 {
+		w.apply(w.s, w.activated(ada.ID, uuid.New()))
+	}
+	w.post.hook = func(notification.Letter) { w.clock.Advance(time.Minute) }
+	mail, _ := w.s.Queues()
+	for shard := range mail.Shards() {
+		_, err := w.s.MailTurn(t.Context(), shard)
+		require.NoError(t, err)
+	}
+	require.Len(t, w.post.letters(), 2, "of three minutes the third would need the rest")
+	w.deliver(w.replica(w.store))
+	sent := w.post.letters()
+	require.Len(t, sent, 5)
+	for _, l := range w.log(notification.DeliveryFilter{UserID: ada.ID}) {
+		require.Equal(t, person.Sent, l.Body.Status)
+		require.Zero(t, l.Body.Uncertain, "each was given back")
+	}
 }

@@ -60,13 +60,14 @@ type Message struct {
 	ReadAt   *time.Time `json:"r,omitempty"`
 }
 
-// MailState is where a mail stands: pending → leased → sent, or failed.
+// MailState is where a mail stands: pending → sent, failed or dropped. While it is sent
+// the claim of the queue keeps others away.
 type MailState string
 
 // The states of a mail.
 const (
 	Pending MailState = "pending"
-	Leased  MailState = "leased"
+	Leased  MailState = "leased" // as an earlier version wrote it while it sent
 	Sent    MailState = "sent"
 	Failed  MailState = "failed"
 	Dropped MailState = "dropped" // nobody to send it to, or no longer wanted

@@ -7,9 +7,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// SendLease is for how long one worker has a mail: longer than a session with a
-// mail server may take.
-const SendLease = 90 * time.Second
+// SendWithin is longer than a session with a mail server may take.
+const SendWithin = 90 * time.Second
 
 // retries are the pauses before the next attempts; after the last a mail has
 // failed, some two days after the first attempt.
@@ -22,35 +21,53 @@ func retries() []time.Duration {
 // DigestKind is the kind of a digest mail.
 const DigestKind = "digest"
 
-// LeaseOne takes the mail that is due for the longest, digests included, and gives
-// it to one worker until SendLease is over; nil when nothing is due. A lease that
-// ran out was of a worker that died while it sent: nobody knows whether that mail
-// went; it is sent again, and counted. ended are those that need nothing but their
-// line in the log.
-func (d *Document) LeaseOne(now time.Time) (lease *Mail, ended []Mail) {
-	d.assemble(Daily, &d.DailyAt, now)
-	d.assemble(Weekly, &d.WeeklyAt, now)
+// Next is the mail that is due for the longest, as its next attempt, nil for none; no
+// other worker may look at the same time. lost is until when a worker had the person
+// that never said how it ended: what was due to it may have been sent, is sent again,
+// and counted.
+func (d *Document) Next(now, lost time.Time) *Mail {
 	var next *Mail
 	for i := range d.Mails {
 		m := &d.Mails[i]
-		switch {
-		case m.ended():
-			ended = append(ended, *m)
-		case m.State == Pending && m.Due.After(now), m.State == Leased && m.LeasedTo.After(now):
-		case next == nil || m.Due.Before(next.Due):
+		if m.ended() || m.Due.After(now) || m.State == Leased && m.LeasedTo.After(now) {
+			continue
+		}
+		if next == nil || m.Due.Before(next.Due) {
 			next = m
 		}
 	}
 	if next == nil {
-		return nil, ended
+		return nil
 	}
-	if next.State == Leased {
-		next.Uncertain++
-	}
-	next.State, next.LeasedTo = Leased, now.Add(SendLease)
-	next.Attempts++
 	out := *next
-	return &out, ended
+	out.Attempts++
+	if out.State == Leased || !lost.IsZero() && out.Due.Before(lost.Add(-SendWithin)) {
+		out.Uncertain++
+	}
+	return &out
+}
+
+// Ended are mails that need nothing but their line in the log.
+func (d *Document) Ended() (ended []Mail) {
+	for i := range d.Mails {
+		if d.Mails[i].ended() {
+			ended = append(ended, d.Mails[i])
+		}
+	}
+	return ended
+}
+
+// DigestDue says that Assemble has something to do.
+func (d *Document) DigestDue(now time.Time) bool {
+	due := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
+	return due(d.DailyAt) || due(d.WeeklyAt)
+}
+
+// Assemble makes mails of the digests that are due. It is written before one is sent:
+// what comes afterwards is of the next digest.
+func (d *Document) Assemble(now time.Time) {
+	d.assemble(Daily, &d.DailyAt, now)
+	d.assemble(Weekly, &d.WeeklyAt, now)
 }
 
 // assemble makes a digest of what waits for its period.
@@ -83,14 +100,15 @@ type Outcome struct {
 	Error string
 }
 
-// Settle notes how an attempt ended, and returns the mail as it is now. A mail of
-// another attempt is left alone: nil.
-func (d *Document) Settle(id uuid.UUID, attempt int, o Outcome, now time.Time) *Mail {
-	i := slices.IndexFunc(d.Mails, func(m Mail) bool { return m.ID == id })
-	if i < 0 || d.Mails[i].State != Leased || d.Mails[i].Attempts != attempt {
+// Settle notes how an attempt, which Next gave, ended, and returns the mail as it is
+// now. An attempt that another one has overtaken is left alone: nil.
+func (d *Document) Settle(attempt Mail, o Outcome, now time.Time) *Mail {
+	i := slices.IndexFunc(d.Mails, func(m Mail) bool { return m.ID == attempt.ID })
+	if i < 0 || d.Mails[i].ended() || d.Mails[i].Attempts != attempt.Attempts-1 {
 		return nil
 	}
 	m := &d.Mails[i]
+	m.Attempts, m.Uncertain = attempt.Attempts, attempt.Uncertain
 	m.LeasedTo, m.Error = time.Time{}, cut(o.Error, maxTitle)
 	if m.LoggedAt.IsZero() {
 		m.LoggedAt = now

@@ -193,27 +193,40 @@ func TestTheDocumentAgainstAModel(t *testing.T) {
 	})
 }
 
-func TestMailsAreLeasedOneAfterTheOther(t *testing.T) {
+func TestMailsGoOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	d := &person.Document{ID: uuid.New()}
 	d.Tell(draft(uuid.New(), telling), time.UTC, person.Limits{Messages: 10}, now)
 	require.Equal(t, now, d.NextWork())
-	m, _ := d.LeaseOne(now)
-	require.NotNil(t, m)
-	again, _ := d.LeaseOne(now.Add(person.SendLease - 1))
-	require.Nil(t, again, "somebody has it")
-	again, _ = d.LeaseOne(now.Add(person.SendLease))
-	require.NotNil(t, again, "who had it died")
-	require.Equal(t, 1, again.Uncertain)
-	require.Nil(t, d.Settle(m.ID, m.Attempts, person.Outcome{State: person.Sent}, now), "the first one comes too late to say how it ended")
-	done := d.Settle(again.ID, again.Attempts, person.Outcome{State: person.Sent}, now)
+	require.Nil(t, d.Next(now.Add(-1), time.Time{}), "it is not due yet")
+	m := d.Next(now, time.Time{})
+	require.Equal(t, []int{1, 0}, []int{m.Attempts, m.Uncertain})
+	require.Zero(t, d.Next(now, now.Add(person.SendWithin)).Uncertain, "it was not due yet when who had the person died")
+	again := d.Next(now.Add(time.Hour), now.Add(person.SendWithin+1))
+	require.Equal(t, 1, again.Uncertain, "who had the person died, and may have sent it")
+	done := d.Settle(*again, person.Outcome{State: person.Sent}, now)
 	require.Equal(t, person.Sent, done.State)
+	require.Equal(t, 1, done.Uncertain)
+	require.Nil(t, d.Settle(*m, person.Outcome{State: person.Pending}, now), "the first one comes too late to say how it ended")
 	require.True(t, d.NextWork().IsZero())
-	_, ended := d.LeaseOne(now)
-	require.Len(t, ended, 1)
+	require.Nil(t, d.Next(now, time.Time{}))
+	require.Len(t, d.Ended(), 1)
 	d.Logged([]uuid.UUID{done.ID})
 	require.Empty(t, d.Mails)
+}
+
+// An earlier version wrote a lease into the document before it sent.
+func TestALeaseOfAnEarlierVersionRunsOut(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	d := &person.Document{ID: uuid.New()}
+	d.Tell(draft(uuid.New(), telling), time.UTC, person.Limits{Messages: 10}, now)
+	d.Mails[0].State, d.Mails[0].LeasedTo, d.Mails[0].Attempts = person.Leased, now.Add(time.Minute), 1
+	require.Nil(t, d.Next(now, time.Time{}), "somebody has it")
+	m := d.Next(now.Add(time.Minute), time.Time{})
+	require.Equal(t, []int{2, 1}, []int{m.Attempts, m.Uncertain})
+	require.Equal(t, person.Sent, d.Settle(*m, person.Outcome{State: person.Sent}, now).State)
 }
 
 func TestRetriesGrowAndEnd(t *testing.T) {
@@ -223,9 +236,9 @@ func TestRetriesGrowAndEnd(t *testing.T) {
 	d.Tell(draft(uuid.New(), telling), time.UTC, person.Limits{Messages: 10}, now)
 	var pauses []time.Duration
 	for range 20 {
-		m, _ := d.LeaseOne(now)
+		m := d.Next(now, time.Time{})
 		require.NotNil(t, m)
-		out := d.Settle(m.ID, m.Attempts, person.Outcome{State: person.Pending, Error: "451"}, now)
+		out := d.Settle(*m, person.Outcome{State: person.Pending, Error: "451"}, now)
 		if out.State == person.Failed {
 			break
 		}
