@@ -82,7 +82,7 @@ func Figures(t *testing.T, open Open) {
 		for i := from; i < from+batch; i++ {
 			c := m.course(i)
 			titles = append(titles, c.Title)
-			docs = append(docs, w.maker.Course(c, 1, ""))
+			docs = append(docs, w.maker.Course(c, 1, search.Around{}))
 		}
 		began := time.Now()
 		require.NoError(t, w.engine.Write(t.Context(), docs))

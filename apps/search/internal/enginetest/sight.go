@@ -127,7 +127,7 @@ func contents(t *testing.T, open Open) {
 	w.finds(holder(5, authz.RoleInstructor, authz.Scope{Kind: authz.ScopeOrgUnit, ID: unit(1, 1)}, 1), "mitochondria", "Script", "Hidden item", "Unplaced", "Draft", "In the archive", "Made for it")
 
 	// The course goes back to draft: its contents are gone for learners at once.
-	w.write(w.maker.Course(course(1, "Cells", "x", status(events.CourseDraft)), 2, ""))
+	w.write(w.maker.Course(course(1, "Cells", "x", status(events.CourseDraft)), 2, search.Around{}))
 	w.finds(member(2), "mitochondria")
 	w.finds(member(3), "mitochondria", "Script", "Hidden item", "Draft", "Made for it")
 }
@@ -166,7 +166,7 @@ func rebuilding(t *testing.T, open Open) {
 	src := &library{courses: []events.CourseState{course(1, "Stays", "x"), course(3, "Was missing", "x"), course(5, "Older than what is told", "x")}}
 	src.during = func() {
 		w.finds(member(1), "", "Stays", "No longer there") // the old one answers
-		w.write(w.maker.Course(course(4, "Told meanwhile", "x"), 1, ""), w.maker.Course(course(5, "Newer", "x"), 6, ""))
+		w.write(w.maker.Course(course(4, "Told meanwhile", "x"), 1, search.Around{}), w.maker.Course(course(5, "Newer", "x"), 6, search.Around{}))
 		w.finds(member(1), "", "Stays", "No longer there", "Told meanwhile", "Newer")
 	}
 	b := search.Builder{Engine: w.engine, Maker: w.maker, Sources: src}

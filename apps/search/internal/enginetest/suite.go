@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 		"sorting":                              sorting,
 		"the newest version stays":             versions,
 		"categories are renamed":               renaming,
+		"courses are found by what is in them": outlines,
 		"an index is made anew without a gap":  rebuilding,
 		"any query is answered as by a model":  agreement,
 	} {
@@ -282,7 +283,7 @@ func pages(t *testing.T, open Open) {
 					got = append(got, i.Title)
 				}
 			}
-			w.write(w.maker.Course(course(n, "Cells cells cells", "cells"), 2, ""), w.maker.Course(course(n-2, "x", "y", func(c *events.CourseState) { c.Deleted = n%2 == 0 }), 3, ""))
+			w.write(w.maker.Course(course(n, "Cells cells cells", "cells"), 2, search.Around{}), w.maker.Course(course(n-2, "x", "y", func(c *events.CourseState) { c.Deleted = n%2 == 0 }), 3, search.Around{}))
 			if cursor = found.NextCursor; cursor == "" {
 				break
 			}
@@ -318,10 +319,10 @@ func sorting(t *testing.T, open Open) {
 func versions(t *testing.T, open Open) {
 	w := newWorld(t, open)
 	at := func(title string, version int64) search.Document {
-		return w.maker.Course(course(1, title, "x"), version, "")
+		return w.maker.Course(course(1, title, "x"), version, search.Around{})
 	}
 	gone := func(version int64) search.Document {
-		return w.maker.Course(course(1, "x", "x", func(c *events.CourseState) { c.Deleted = true }), version, "")
+		return w.maker.Course(course(1, "x", "x", func(c *events.CourseState) { c.Deleted = true }), version, search.Around{})
 	}
 	w.write(at("second", 2))
 	w.write(at("first", 1))
@@ -365,4 +366,55 @@ func renaming(t *testing.T, open Open) {
 	require.NoError(t, errs[1])
 	w.visible()
 	w.finds(member(1), "good", "Good")
+}
+
+// outlines: a course is found by the titles that its curriculum shows, whichever of the
+// two is told first, and again.
+func outlines(t *testing.T, open Open) {
+	w := newWorld(t, open)
+	state := course(1, "Cells", "x", func(c *events.CourseState) { c.CategoryID, c.CategoryName = category(1), "Old name" })
+	change := func(typ string, seq int64, v any) search.Change {
+		raw, err := json.Marshal(v)
+		require.NoError(t, err)
+		return search.Change{Type: typ, Seq: seq, Data: raw}
+	}
+	apply := func(changes ...search.Change) {
+		t.Helper()
+		for _, err := range w.indexer.Apply(t.Context(), changes) {
+			require.NoError(t, err)
+		}
+		w.visible()
+	}
+	curriculum := func(module string) events.CurriculumState {
+		return events.CurriculumState{CourseID: courseID(1), TenantID: tenant(1), Modules: []events.CurriculumPart{
+			{Title: module, Published: true, Items: []events.CurriculumItem{
+				{ID: uuid.New(), Kind: events.ItemPage, Title: "Spindle apparatus", Visible: true}, {ID: uuid.New(), Kind: events.ItemPage, Title: "Unfinished page"},
+			}},
+			{Title: "Planned module"},
+		}}
+	}
+	ada := member(1)
+	apply(change(events.TypeCurriculumChanged, 2, curriculum("Mitosis")))
+	w.finds(ada, "mitosis")
+	apply(change(events.TypeCourseUpdated, 3, state))
+	for _, question := range []string{"mitosis", "spindles", "cell mitosis"} {
+		w.finds(ada, question, "Cells")
+	}
+	require.Contains(t, w.search(ada, "mitosis").Items[0].Highlights["text"], "<mark>Mitosis</mark>")
+	for _, hidden := range []string{"unfinished", "planned"} {
+		w.finds(ada, hidden)
+	}
+	w.finds(authz.Principal{}, "mitosis")
+
+	state.Title = "Living cells"
+	apply(change(events.TypeCurriculumChanged, 4, curriculum("Meiosis")), change(events.TypeCourseUpdated, 5, state))
+	w.finds(ada, "mitosis")
+	w.finds(ada, "meiosis", "Living cells")
+	apply(change(events.TypeCurriculumChanged, 2, curriculum("Mitosis")))
+	w.finds(ada, "mitosis")
+	apply(change(events.TypeCategoryRenamed, 1, events.CategoryRenamed{CategoryID: *category(1), TenantID: tenant(1), Name: "Novel subjects", OldName: "Old name"}))
+	w.finds(ada, "novel meiosis", "Living cells")
+	apply(change(events.TypeCurriculumChanged, 6, events.CurriculumState{CourseID: courseID(1), TenantID: tenant(1)}))
+	w.finds(ada, "meiosis")
+	w.finds(ada, "novel", "Living cells")
 }

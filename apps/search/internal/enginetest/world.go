@@ -139,7 +139,7 @@ func (w *world) add(courses ...events.CourseState) {
 	w.t.Helper()
 	var docs []search.Document
 	for _, c := range courses {
-		docs = append(docs, w.maker.Course(c, 1, ""))
+		docs = append(docs, w.maker.Course(c, 1, search.Around{}))
 	}
 	w.write(docs...)
 }

@@ -45,7 +45,7 @@ type Source struct {
 	Code        string              `json:"code,omitempty"`
 	Title       string              `json:"title"`
 	Description string              `json:"description,omitempty"`
-	Text        string              `json:"text,omitempty"` // the beginning
+	Text        string              `json:"text,omitempty"` // the beginning; of a course the titles in it
 	Kind        string              `json:"kind,omitempty"`
 	Language    string              `json:"language,omitempty"`
 	Level       string              `json:"level,omitempty"`
@@ -76,23 +76,30 @@ const (
 	PricePaid = "paid"
 )
 
-// Course is the document of a course. category is what its category is called now,
-// "" for what the course says.
-func (m Maker) Course(c events.CourseState, version int64, category string) Document {
+// Around is what the document of a course has of other documents.
+type Around struct {
+	Category string // what its category is called now; "" for what the course says
+	Outline  string // the titles that its curriculum shows
+}
+
+// Course is the document of a course. Whoever may know it may read the titles of what
+// is published in it, so that it is found by them.
+func (m Maker) Course(c events.CourseState, version int64, around Around) Document {
 	id := DocumentID(TypeCourse, c.ID)
 	if c.Deleted {
 		return Document{ID: id, Version: version, Gone: true}
 	}
-	if category != "" {
-		c.CategoryName = category
+	if around.Category != "" {
+		c.CategoryName = around.Category
 	}
 	s := Source{
 		Type: TypeCourse, ID: c.ID, Version: c.Version, TenantID: c.TenantID, OrgUnitID: c.OrgUnitID, Code: c.Code, Title: c.Title, Description: c.Description,
 		Language: c.Language, Level: c.Level, Tags: c.Tags, CategoryID: c.CategoryID, Category: c.CategoryName, CoverURL: c.CoverURL, Status: c.Status,
 		Price: c.Price, Seats: c.Seats, Enrollment: c.EnrollmentMode, OpensAt: c.EnrollmentOpensAt, ClosesAt: c.EnrollmentClosesAt,
-		StartsAt: c.StartsAt, EndsAt: c.EndsAt, UpdatedAt: c.UpdatedAt, Course: &c,
+		StartsAt: c.StartsAt, EndsAt: c.EndsAt, UpdatedAt: c.UpdatedAt, Course: &c, Text: beginning(around.Outline, maxShown),
 	}
 	d := m.document(id, version, s)
+	d.Words[TextWords], d.Words[TextStems] = m.words(c.Language, language.Tokens(s.Text))
 	d.Keys[KeyAudience] = courseAudience(c)
 	d.Keys[KeyPrice] = []string{PriceFree}
 	if c.RequiresEntitlement || c.Price != nil && c.Price.Amount > 0 {
@@ -135,11 +142,28 @@ func (m Maker) Content(c events.ContentState, text string, version int64) Docume
 type outlineSource struct {
 	Visible []uuid.UUID `json:"visible,omitempty"`
 	Hidden  []uuid.UUID `json:"hidden,omitempty"`
+	Titles  string      `json:"titles,omitempty"`
+}
+
+// titlesShown are the titles of the modules and items that learners see.
+func titlesShown(c events.CurriculumState) string {
+	var out []string
+	for _, part := range c.Modules {
+		if part.Published {
+			out = append(out, part.Title)
+		}
+		for _, item := range part.Items {
+			if item.Visible {
+				out = append(out, item.Title)
+			}
+		}
+	}
+	return beginning(strings.Join(out, " · "), maxShown)
 }
 
 // Outline is the document of a curriculum.
 func (m Maker) Outline(c events.CurriculumState, version int64) Document {
-	var s outlineSource
+	s := outlineSource{Titles: titlesShown(c)}
 	for _, part := range c.Modules {
 		for _, item := range part.Items {
 			if item.Kind != events.ItemContent || item.ResourceID == nil {

@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -47,12 +48,12 @@ func Indexed() map[string][]string {
 // is its own, that of the engine all changes'.
 func (x *Indexer) Apply(ctx context.Context, batch []Change) []error {
 	errs := make([]error, len(batch))
-	names, err := x.names(ctx, batch)
+	names, err := x.around(ctx, batch)
 	if err != nil {
 		return all(errs, err)
 	}
 	var docs []Document
-	var renamed []uuid.UUID
+	var renamed, told []uuid.UUID
 	for i, c := range batch {
 		d, err := x.document(ctx, c, names)
 		if err != nil {
@@ -66,6 +67,9 @@ func (x *Indexer) Apply(ctx context.Context, batch []Change) []error {
 		if c.Type == events.TypeCategoryRenamed {
 			renamed = append(renamed, names.renamed[i])
 		}
+		if kind, id := split(d.ID); kind == TypeCourse || kind == typeOutline {
+			told = append(told, id)
+		}
 	}
 	if len(docs) == 0 {
 		return errs
@@ -78,7 +82,48 @@ func (x *Indexer) Apply(ctx context.Context, batch []Change) []error {
 			return all(errs, err)
 		}
 	}
+	if err := x.outline(ctx, told); err != nil {
+		return all(errs, err)
+	}
 	return errs
+}
+
+// outline writes courses again whose documents do not have the titles of what their
+// curricula show, under the versions that they have. It comes after what was told was
+// written: of two that tell of a course at once the later one sees both.
+func (x *Indexer) outline(ctx context.Context, courses []uuid.UUID) error {
+	ids := make([]string, 0, 2*len(courses))
+	for _, id := range courses {
+		ids = append(ids, DocumentID(TypeCourse, id), DocumentID(typeOutline, id))
+	}
+	known, err := x.Engine.Fetch(ctx, ids)
+	if err != nil || len(known) == 0 {
+		return err
+	}
+	var docs []Document
+	for _, id := range courses {
+		course, ok := known[DocumentID(TypeCourse, id)]
+		if !ok {
+			continue
+		}
+		var s Source
+		var o outlineSource
+		if err := json.Unmarshal(course.Source, &s); err != nil {
+			return apperr.Internal(err)
+		}
+		if outline, ok := known[DocumentID(typeOutline, id)]; ok {
+			if err := json.Unmarshal(outline.Source, &o); err != nil {
+				return apperr.Internal(err)
+			}
+		}
+		if s.Course != nil && s.Text != o.Titles {
+			docs = append(docs, x.Maker.Course(*s.Course, course.Version, Around{Outline: o.Titles}))
+		}
+	}
+	if len(docs) == 0 {
+		return nil
+	}
+	return x.Engine.Write(ctx, docs)
 }
 
 // all gives every change that had no failure of its own the one of all.
@@ -91,56 +136,66 @@ func all(errs []error, err error) []error {
 	return errs
 }
 
-// categoryNames are what categories are called now. A course that was told before its
-// category got another name says the old one.
-type categoryNames struct {
-	now     map[uuid.UUID]string
-	renamed map[int]uuid.UUID // categories by the place of their change in the batch
+// around is what is known of what documents of courses have of others: a course that
+// was told before its category got another name says the old one.
+type around struct {
+	now      map[uuid.UUID]string // what categories are called
+	renamed  map[int]uuid.UUID    // categories by the place of their change in the batch
+	outlines map[uuid.UUID]string // titles in courses
 }
 
-func (x *Indexer) names(ctx context.Context, batch []Change) (categoryNames, error) {
-	out := categoryNames{now: map[uuid.UUID]string{}, renamed: map[int]uuid.UUID{}}
+func (x *Indexer) around(ctx context.Context, batch []Change) (around, error) {
+	out := around{now: map[uuid.UUID]string{}, renamed: map[int]uuid.UUID{}, outlines: map[uuid.UUID]string{}}
 	var ids []string
-	newest := map[uuid.UUID]int64{}
 	for i, c := range batch {
 		var part struct {
+			ID         uuid.UUID  `json:"id"` // of a course
 			CategoryID *uuid.UUID `json:"category_id"`
-			Name       string     `json:"name"`
 		}
-		if json.Unmarshal(c.Data, &part) != nil || part.CategoryID == nil {
+		if json.Unmarshal(c.Data, &part) != nil {
 			continue // what cannot be read fails for itself
 		}
-		ids = append(ids, DocumentID(typeCategory, *part.CategoryID))
-		if c.Type == events.TypeCategoryRenamed {
-			out.renamed[i] = *part.CategoryID
-			if c.Seq > newest[*part.CategoryID] {
-				newest[*part.CategoryID] = c.Seq
+		if part.CategoryID != nil {
+			ids = append(ids, DocumentID(typeCategory, *part.CategoryID))
+			if c.Type == events.TypeCategoryRenamed {
+				out.renamed[i] = *part.CategoryID
 			}
+		}
+		if part.ID != uuid.Nil && slices.Contains(Indexed()[events.TopicCourse], c.Type) {
+			ids = append(ids, DocumentID(typeOutline, part.ID))
 		}
 	}
 	if len(ids) == 0 {
 		return out, nil
 	}
-	return out, x.readNames(ctx, ids, out.now)
+	return out, x.read(ctx, ids, out)
 }
 
-func (x *Indexer) readNames(ctx context.Context, ids []string, into map[uuid.UUID]string) error {
+// read reads names of categories and titles in courses.
+func (x *Indexer) read(ctx context.Context, ids []string, into around) error {
 	known, err := x.Engine.Fetch(ctx, ids)
 	if err != nil {
 		return err
 	}
 	for id, h := range known {
-		var s categorySource
+		var s struct {
+			categorySource
+			outlineSource
+		}
 		if err := json.Unmarshal(h.Source, &s); err != nil {
 			return apperr.Internal(err)
 		}
-		into[uuid.MustParse(id[len(typeCategory)+1:])] = s.Name
+		if kind, of := split(id); kind == typeCategory {
+			into.now[of] = s.Name
+		} else {
+			into.outlines[of] = s.Titles
+		}
 	}
 	return nil
 }
 
 // document is what a change makes, nil for nothing.
-func (x *Indexer) document(ctx context.Context, c Change, names categoryNames) (*Document, error) {
+func (x *Indexer) document(ctx context.Context, c Change, names around) (*Document, error) {
 	var d Document
 	switch c.Type {
 	case events.TypeCurriculumChanged:
@@ -176,7 +231,7 @@ func (x *Indexer) document(ctx context.Context, c Change, names categoryNames) (
 				if err != nil {
 					return nil, err
 				}
-				d = x.Maker.Course(state, c.Seq, nameOf(state, names))
+				d = x.Maker.Course(state, c.Seq, Around{Category: nameOf(state, names), Outline: names.outlines[state.ID]})
 				return &d, nil
 			}
 		}
@@ -185,7 +240,7 @@ func (x *Indexer) document(ctx context.Context, c Change, names categoryNames) (
 	return &d, nil
 }
 
-func nameOf(c events.CourseState, names categoryNames) string {
+func nameOf(c events.CourseState, names around) string {
 	if c.CategoryID == nil {
 		return ""
 	}
@@ -205,8 +260,8 @@ const renamePage = 200
 // rename writes the courses of a category again, with its name of now, under the
 // versions that they have: whatever is newer stays.
 func (x *Indexer) rename(ctx context.Context, category uuid.UUID) error {
-	names := map[uuid.UUID]string{}
-	if err := x.readNames(ctx, []string{DocumentID(typeCategory, category)}, names); err != nil {
+	known := around{now: map[uuid.UUID]string{}}
+	if err := x.read(ctx, []string{DocumentID(typeCategory, category)}, known); err != nil {
 		return err
 	}
 	var after []string
@@ -222,7 +277,7 @@ func (x *Indexer) rename(ctx context.Context, category uuid.UUID) error {
 				return apperr.Internal(err)
 			}
 			if s.Course != nil {
-				docs = append(docs, x.Maker.Course(*s.Course, h.Version, names[category]))
+				docs = append(docs, x.Maker.Course(*s.Course, h.Version, Around{Category: known.now[category], Outline: s.Text}))
 			}
 			after = h.Sort
 		}

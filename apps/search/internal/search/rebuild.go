@@ -22,7 +22,7 @@ type Sources interface {
 }
 
 // Rules name how documents are made; an index by other rules is made anew.
-func Rules() string { return "1." + language.Version }
+func Rules() string { return "2." + language.Version }
 
 // Builder makes an index anew from the services that own what is in it.
 type Builder struct {
@@ -133,7 +133,7 @@ func (b *Builder) courses(ctx context.Context, cursor string) (docs []Document, 
 		return nil, "", fmt.Errorf("courses: %w", err)
 	}
 	for _, c := range list {
-		docs = append(docs, b.Maker.Course(c.Course, c.Seq, ""))
+		docs = append(docs, b.Maker.Course(c.Course, c.Seq, Around{Outline: titlesShown(c.Curriculum)}))
 		if !c.Course.Deleted {
 			docs = append(docs, b.Maker.Outline(c.Curriculum, c.Seq))
 		}
