@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/lms/internal/profile"
+	"lms/shared/contracts"
 )
 
 func TestProfileCheckTellsPeopleAndPrograms(t *testing.T) {
@@ -27,7 +28,7 @@ func TestProfileCheckTellsPeopleAndPrograms(t *testing.T) {
 	require.Equal(t, exitOK, code)
 	var report profile.Report
 	require.NoError(t, json.Unmarshal([]byte(out), &report))
-	require.Len(t, report.Components, 10)
+	require.Len(t, report.Components, len(contracts.Topics())+len(contracts.BuildingBlocks()))
 
 	code, out, _ = run("--offline", t.TempDir())
 	require.Equal(t, exitFailed, code)
