@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"lms/apps/lms/internal/infra"
 	"lms/apps/lms/internal/installation"
 	"lms/apps/lms/internal/supervisor"
 	"lms/shared/childproc"
@@ -44,7 +45,26 @@ func (e *env) detach(ctx context.Context, f upFlags) error {
 		return errors.Join(fmt.Errorf("open the log: %w", err), log.Close())
 	}
 	defer func() { _ = log.Close() }() // the other process has its own handle
-	args := []string{"up", "--no-logs", "--home", home.Dir, "--root", root, "--listen", f.listen, "--log-level", f.logLevel, "--timeout", f.timeout.String(), "--demo", f.demo, "--profile", f.profile}
+	args, err := f.detached(home.Dir, root)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	child, err := childproc.Start(childproc.Spec{Path: self, Args: args, Env: os.Environ(), Dir: home.Dir, Output: log, Session: true})
+	if err != nil {
+		return err
+	}
+	return e.awaitDetached(ctx, home, child, began, before)
+}
+
+// detached are the arguments of the other process. It runs in another folder: a path
+// is made whole.
+func (f upFlags) detached(home, root string) ([]string, error) {
+	profile, err := infra.Locate(f.profile)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"up", "--no-logs", "--home", home, "--root", root, "--listen", f.listen, "--log-level", f.logLevel, "--timeout", f.timeout.String(), "--demo", f.demo, "--profile", profile}
 	if f.external {
 		args = append(args, "--external")
 	}
@@ -57,7 +77,7 @@ func (e *env) detach(ctx context.Context, f upFlags) error {
 	if f.programs != "" {
 		programs, err := filepath.Abs(f.programs)
 		if err != nil {
-			return fmt.Errorf("--bin: %w", err)
+			return nil, fmt.Errorf("--bin: %w", err)
 		}
 		args = append(args, "--bin", programs)
 	}
@@ -67,12 +87,7 @@ func (e *env) detach(ctx context.Context, f upFlags) error {
 	if f.dropShare > 0 {
 		args = append(args, "--broker-drop-share", strconv.FormatFloat(f.dropShare, 'g', -1, 64))
 	}
-	began := time.Now()
-	child, err := childproc.Start(childproc.Spec{Path: self, Args: args, Env: os.Environ(), Dir: home.Dir, Output: log, Session: true})
-	if err != nil {
-		return err
-	}
-	return e.awaitDetached(ctx, home, child, began, before)
+	return args, nil
 }
 
 func (e *env) awaitDetached(ctx context.Context, home installation.Home, child *childproc.Process, began time.Time, shown int64) error {

@@ -27,16 +27,28 @@ type Profile struct {
 	Secrets   []string
 }
 
+// Locate makes the path of a folder whole, so that it holds in another folder too;
+// the name of a profile it leaves as it is.
+func Locate(name string) (string, error) {
+	if !strings.ContainsRune(name, filepath.Separator) && name != "." {
+		return name, nil
+	}
+	dir, err := filepath.Abs(name)
+	if err != nil {
+		return "", fmt.Errorf("--profile %s: %w", name, err)
+	}
+	return dir, nil
+}
+
 // FindProfile finds a profile by its name in components/, or by the path of a
 // folder.
 func FindProfile(root, name string) (Profile, error) {
-	dir := filepath.Join(root, "components", name)
-	if strings.ContainsRune(name, filepath.Separator) || name == "." {
-		abs, err := filepath.Abs(name)
-		if err != nil {
-			return Profile{}, fmt.Errorf("--profile %s: %w", name, err)
-		}
-		dir = abs
+	dir, err := Locate(name)
+	if err != nil {
+		return Profile{}, err
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(root, "components", name)
 	}
 	p := Profile{Name: filepath.Base(dir), Dir: dir}
 	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
