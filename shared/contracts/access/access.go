@@ -144,6 +144,7 @@ func Calls() []Call {
 		{"enrollment", internalapi.CallCourseGrade, []string{"assignment"}},
 		{"enrollment", internalapi.CallSeatHold, []string{"payment"}},
 		{"enrollment", internalapi.CallSeatRelease, []string{"payment"}},
+		{"enrollment", internalapi.CallCoursePriced, []string{"payment"}},
 		{"enrollment", internalapi.CallEntitlement, []string{"payment"}},
 	}
 	for _, app := range []string{"content", "assignment"} {

@@ -24,6 +24,7 @@ const (
 	CallSeatHold       = "seat-hold"       // payment; key: the hold's id
 	CallSeatRelease    = "seat-release"    // payment; key: the hold's id
 	CallEntitlement    = "entitlement"     // payment; key: the entitlement's id
+	CallCoursePriced   = "course-priced"   // payment; key: the course's id
 )
 
 // Actions that a person may ask for in a course.
@@ -37,6 +38,14 @@ const (
 	// ActionTeach: see drafts and change contents of the course.
 	ActionTeach = "teach"
 )
+
+// CoursePriced is what payment says before a price counts: from then on who enrolls
+// needs an entitlement, whatever course has told so far. Not Priced takes that back;
+// then it is as course says.
+type CoursePriced struct {
+	CourseID uuid.UUID `json:"course_id"`
+	Priced   bool      `json:"priced"`
+}
 
 // Ways in which a person stands to a course.
 const (

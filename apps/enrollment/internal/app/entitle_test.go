@@ -160,3 +160,33 @@ func TestOlderEntitlementCallsAreDropped(t *testing.T) {
 	w.scan(&state, `select state from entitlements`)
 	require.Equal(t, "revoked", state)
 }
+
+// What payment has priced is closed to who has not paid before course tells of it, and
+// before the course is known here at all.
+func TestAPriceCountsBeforeCourseTellsOfIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.course()
+	price := func(id uuid.UUID, is bool) {
+		call[internalapi.Done](w, internalapi.CallCoursePriced, "payment", id.String(), internalapi.CoursePriced{CourseID: id, Priced: is})
+	}
+	price(c.ID, true)
+	w.as(w.student).POST(enrollments(c), map[string]any{}).Expect(402).Code("entitlement_required")
+	reply, _ := entitle(w, w.student, c, func(e *internalapi.Entitlement) { e.Enroll = true })
+	require.True(t, reply.Enrolled)
+
+	other := w.learner()
+	price(c.ID, false)
+	w.enroll(other, c)
+	c.RequiresEntitlement = true
+	w.tell(contract.TypeCourseUpdated, c.ID, c)
+	w.as(w.learner()).POST(enrollments(c), map[string]any{}).Expect(402)
+	price(c.ID, true)
+	price(c.ID, false)
+	w.as(w.learner()).POST(enrollments(c), map[string]any{}).Expect(402).Code("entitlement_required")
+
+	next := uuid.New()
+	price(next, true)
+	d := w.course(func(s *contract.CourseState) { s.ID = next })
+	w.as(w.student).POST(enrollments(d), map[string]any{}).Expect(402).Code("entitlement_required")
+}

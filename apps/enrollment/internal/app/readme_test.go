@@ -17,7 +17,7 @@ func TestTheREADMEIsTrue(t *testing.T) {
 	w := newWorld(t)
 	testkit.README(t, "../../README.md", *update, map[string]string{
 		"settings": testkit.SettingTable(t, "LMS_ENROLLMENT", &Config{}), "events": testkit.EventTable(contract.TopicEnrollment), "routes": testkit.RouteTable(w.router),
-		"calls": testkit.CallTable(t, w.inbox.CallNames(), "progress-report", "course-grade", "seat-hold", "seat-release", "entitlement", "person-status", "erase-person", "export-person"),
+		"calls": testkit.CallTable(t, w.inbox.CallNames(), "progress-report", "course-grade", "seat-hold", "seat-release", "entitlement", "course-priced", "person-status", "erase-person", "export-person"),
 	})
 }
 

@@ -177,3 +177,9 @@ func (s *Service) entitled(ctx context.Context, tx Tx, e *Enrollment, code strin
 	out.Certified = cert != nil
 	return out, err
 }
+
+// Priced notes whether a course has a price: from then on one enrolls by an
+// entitlement (rule 35), though course may not have told so yet.
+func (s *Service) Priced(ctx context.Context, tx Tx, course, tenant uuid.UUID, priced bool) error {
+	return tx.SetPriced(ctx, course, tenant, priced, s.Now())
+}

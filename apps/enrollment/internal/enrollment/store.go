@@ -62,6 +62,9 @@ type CourseTx interface {
 	// DrawNumber gives the next number of the waiting list, under the row's lock.
 	DrawNumber(ctx context.Context, course uuid.UUID) (int64, error)
 	SetSeatsState(ctx context.Context, course uuid.UUID, state string) error
+	// SetPriced notes whether payment has a price for a course, which need not be known
+	// yet.
+	SetPriced(ctx context.Context, course, tenant uuid.UUID, priced bool, now time.Time) error
 	// CoursesToPromote are courses with a waiting list and, as far as can be seen
 	// without a lock, a free seat.
 	CoursesToPromote(ctx context.Context, now time.Time, skip []uuid.UUID, limit int) ([]uuid.UUID, error)

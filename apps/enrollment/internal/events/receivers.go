@@ -44,6 +44,7 @@ func (r Receivers) Register(in *inbox.Inbox) {
 	inbox.Receive(in, internalapi.CallSeatHold, []string{"payment"}, r.seatHold)
 	inbox.Receive(in, internalapi.CallSeatRelease, []string{"payment"}, r.seatRelease)
 	inbox.Receive(in, internalapi.CallEntitlement, []string{"payment"}, r.entitlement)
+	inbox.Receive(in, internalapi.CallCoursePriced, []string{"payment"}, r.coursePriced)
 	inbox.Receive(in, internalapi.CallPersonStatus, []string{"user"}, r.personStatus)
 	inbox.Receive(in, internalapi.CallErasePerson, []string{"user"}, r.erasePerson)
 	inbox.Receive(in, internalapi.CallExportPerson, []string{"user"}, r.exportPerson)
@@ -132,6 +133,10 @@ func (r Receivers) seatHold(ctx context.Context, u *pg.Unit, m inbox.CallMeta, i
 func (r Receivers) seatRelease(ctx context.Context, u *pg.Unit, _ inbox.CallMeta, in internalapi.SeatRelease) (internalapi.SeatReleaseReply, error) {
 	released, err := r.Service.ReleaseSeat(ctx, r.Wrap(u), enrollment.Hold{ID: in.HoldID, CourseID: in.CourseID, UserID: in.UserID})
 	return internalapi.SeatReleaseReply{Released: released}, err
+}
+
+func (r Receivers) coursePriced(ctx context.Context, u *pg.Unit, m inbox.CallMeta, in internalapi.CoursePriced) (internalapi.Done, error) {
+	return internalapi.Done{}, r.Service.Priced(ctx, r.Wrap(u), in.CourseID, m.TenantID, in.Priced)
 }
 
 func (r Receivers) entitlement(ctx context.Context, u *pg.Unit, m inbox.CallMeta, in internalapi.Entitlement) (internalapi.EntitlementReply, error) {

@@ -4,6 +4,9 @@ import "lms/apps/enrollment/internal/enrollment"
 
 // Columns are named once per table, in the order of their destinations.
 const (
+	// requiresColumn is what course says, or payment, whichever said so first.
+	requiresColumn = `(c.requires_entitlement or exists (select from priced_courses k where k.course_id = c.id))`
+
 	enrollmentColumns = `
 e.id, e.tenant_id, e.course_id, e.user_id, e.state, e.source, e.reason, e.starts_at, e.ends_at, e.entitled_until,
 e.access_ends_at, e.waitlist_number, e.answer_by, e.waived_prerequisites, e.waived_entitlement, e.entitled, e.external_source,
@@ -14,13 +17,13 @@ e.state_changed_at, e.created_at, e.updated_at, e.version`
 	courseColumns = `
 c.id, c.tenant_id, c.org_unit_id, c.seq, c.code, c.title, c.language, c.status, c.deleted, c.visibility,
 c.enrollment_mode, c.capacity, c.waitlist_enabled, c.enrollment_opens_at, c.enrollment_closes_at, c.starts_at, c.ends_at,
-c.prerequisites, c.requires_entitlement, c.external_source, c.external_id, c.completion, c.curriculum_seq, c.seats_state,
+c.prerequisites, ` + requiresColumn + `, c.external_source, c.external_id, c.completion, c.curriculum_seq, c.seats_state,
 c.updated_at`
 
 	// briefColumns are what lists show of a course.
 	briefColumns = `
 c.id, c.tenant_id, c.org_unit_id, c.code, c.title, c.language, c.status, c.deleted, c.visibility, c.starts_at, c.ends_at,
-c.requires_entitlement, c.curriculum_seq`
+` + requiresColumn + `, c.curriculum_seq`
 )
 
 func enrollmentFields(e *enrollment.Enrollment) []any {

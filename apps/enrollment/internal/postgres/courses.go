@@ -21,6 +21,22 @@ select coalesce(s.role, '') as role,` + courseColumns + `
 from courses c left join course_staff s on s.course_id = c.id and s.user_id = $2 and s.active
 where c.id = $1`
 
+const (
+	pricedSQL   = `insert into priced_courses (course_id, tenant_id, created_at) values ($1, $2, $3) on conflict (course_id) do nothing`
+	unpricedSQL = `delete from priced_courses where course_id = $1`
+)
+
+// SetPriced implements enrollment.CourseTx.
+func (t tx) SetPriced(ctx context.Context, course, tenant uuid.UUID, priced bool, now time.Time) error {
+	var err error
+	if priced {
+		_, err = pg.Exec(ctx, t, pricedSQL, course, tenant, now)
+	} else {
+		_, err = pg.Exec(ctx, t, unpricedSQL, course)
+	}
+	return err
+}
+
 // Course implements enrollment.CourseTx.
 func (t tx) Course(ctx context.Context, id, person uuid.UUID) (c enrollment.Course, role string, err error) {
 	err = t.QueryRow(ctx, courseSQL, id, person).Scan(append([]any{&role}, courseFields(&c)...)...)

@@ -31,17 +31,14 @@ func Purchase(t testing.TB, w *World, at Step) {
 	w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/tax-rules", map[string]any{
 		"country": "DE", "components": []any{map[string]any{"name": "VAT", "percent": "19"}},
 	}, http.StatusCreated)
-	plan := w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/plans", map[string]any{
+	plan := w.onSale(t, map[string]any{
 		"org_unit_id": faculty, "name": "A course", "kind": "one_off", "course_ids": []string{c.ID},
 		"prices": []any{map[string]any{"currency": "EUR", "amount": 10000}},
-	}, http.StatusCreated).ID(t)
+	})
 	at(t, "plan made")
 
 	student := w.Register(t, "Stu Buyer")
-	require.Eventually(t, func() bool {
-		ans, err := student.Try(http.MethodPost, "/api/v1/courses/"+c.ID+"/enrollments", map[string]any{})
-		return err == nil && ans.Status == http.StatusPaymentRequired
-	}, time.Minute, 200*time.Millisecond, "enrolling asks for a payment")
+	student.DoKeyed(t, http.MethodPost, "/api/v1/courses/"+c.ID+"/enrollments", map[string]any{}, http.StatusPaymentRequired)
 	at(t, "price known")
 	session := student.DoKeyed(t, http.MethodPost, "/api/v1/checkout-sessions", map[string]any{"plan_id": plan, "billing": map[string]any{"country": "DE"}}, http.StatusCreated).ID(t)
 	page := awaitPage(t, student.API, session)
@@ -99,10 +96,10 @@ func Renewal(t testing.TB, w *World) {
 	faculty := w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/org-units", map[string]any{"name": "Faculty of Months", "parent_id": w.Org}, http.StatusCreated).ID(t)
 	teacher := w.Invite(t, "Mona Thly", faculty, "instructor")
 	c := w.Publish(t, teacher.API, faculty, ThreeModules(), nil)
-	plan := w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/plans", map[string]any{
+	plan := w.onSale(t, map[string]any{
 		"org_unit_id": faculty, "name": "A month", "kind": "subscription", "course_ids": []string{c.ID},
 		"period": map[string]any{"unit": "month", "count": 1}, "prices": []any{map[string]any{"currency": "EUR", "amount": 1000}},
-	}, http.StatusCreated).ID(t)
+	})
 	student := w.Register(t, "Su Scriber")
 	session := student.DoKeyed(t, http.MethodPost, "/api/v1/checkout-sessions", map[string]any{"plan_id": plan}, http.StatusCreated).ID(t)
 	press(t, awaitPage(t, student.API, session), "pay", "4242424242424242")
@@ -127,6 +124,18 @@ func Renewal(t testing.TB, w *World) {
 	awaitItems(t, student.API, "/api/v1/subscriptions", "it is over", func(items []map[string]any) bool { return items[0]["state"] == "ended" })
 	awaitItems(t, student.API, "/api/v1/enrollments", "and so is the access", func(items []map[string]any) bool { return items[0]["state"] == "withdrawn" })
 	invoiced(2, "and no third month was charged")
+}
+
+// onSale makes a plan and waits until it can be bought. From then on nobody enters its
+// courses without paying.
+func (w *World) onSale(t testing.TB, plan map[string]any) (id string) {
+	t.Helper()
+	id = w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/plans", plan, http.StatusCreated).ID(t)
+	require.Eventually(t, func() bool {
+		ans, err := w.Admin.Try(http.MethodGet, "/api/v1/plans/"+id, nil)
+		return err == nil && ans.Status == http.StatusOK && ans.Map(t)["on_sale"] == true
+	}, time.Minute, 100*time.Millisecond, "the plan is on sale")
+	return id
 }
 
 // awaitItems waits until a list is as it should be.

@@ -210,10 +210,10 @@ func TestARepeatedCheckoutIsOne(t *testing.T) {
 func TestEnrollmentAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.service.Settings.WaitFor = 10 * time.Millisecond
 	w.seller()
 	course := w.course(0)
 	plan := w.plan([]uuid.UUID{course})
+	w.service.Settings.WaitFor = 10 * time.Millisecond
 	w.school.mu.Lock()
 	w.school.away = true
 	w.school.mu.Unlock()
@@ -278,10 +278,10 @@ func TestASecondCheckoutKeepsTheSeat(t *testing.T) {
 func TestWhatIsStuckKeepsNoPaymentWaiting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.service.Settings.WaitFor = time.Millisecond
 	w.seller()
 	course := w.course(0)
 	plan := w.plan([]uuid.UUID{course})
+	w.service.Settings.WaitFor = time.Millisecond
 	w.school.mu.Lock()
 	w.school.away = true
 	w.school.mu.Unlock()
@@ -316,4 +316,60 @@ select gen_random_uuid(), c.id, h.course_id, h.tenant_id, h.user_id, h.state, h.
 from checkout_holds h, checkout_sessions c where h.session_id = $1 and c.id <> $1`, session)
 		return err
 	}))
+}
+
+// A price counts once enrollment lets nobody in without it: the answer that a plan was
+// made waits for that, and while enrollment is away the plan is not on sale.
+func TestAPlanIsOnSaleOnceEnrollmentKnowsOfIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.seller()
+	first, second := w.course(0), w.course(0)
+	closed := func(course uuid.UUID) bool {
+		w.school.mu.Lock()
+		defer w.school.mu.Unlock()
+		return w.school.priced[course]
+	}
+	away := func(is bool) {
+		w.school.mu.Lock()
+		defer w.school.mu.Unlock()
+		w.school.away = is
+	}
+	read := func(p httpapi.Plan) (httpapi.Plan, string) {
+		res := w.as(w.admin).GET("/api/v1/plans/" + p.ID.String()).Expect(200)
+		res.JSON(&p)
+		return p, res.ETag()
+	}
+	change := func(p httpapi.Plan, b body) httpapi.Plan {
+		_, tag := read(p)
+		w.as(w.admin).With("If-Match", tag).PATCH("/api/v1/plans/"+p.ID.String(), b).Expect(200).JSON(&p)
+		return p
+	}
+	plan := w.plan([]uuid.UUID{first})
+	require.True(t, plan.OnSale)
+	require.True(t, closed(first))
+
+	w.service.Settings.WaitFor = 10 * time.Millisecond
+	away(true)
+	require.True(t, w.plan([]uuid.UUID{first}).OnSale, "enrollment knows of the course")
+	both := w.plan([]uuid.UUID{first, second})
+	require.False(t, both.OnSale)
+	w.keyed(w.student).POST("/api/v1/checkout-sessions", body{"plan_id": both.ID}).Expect(409).Code("plan_preparing")
+	away(false)
+	w.clock.Advance(2 * time.Minute) // the call is due again
+	w.settled()
+	both, _ = read(both)
+	require.True(t, both.OnSale)
+	require.True(t, closed(second))
+	w.checkout(w.student, both)
+
+	both = change(both, body{"state": "archived"})
+	require.False(t, both.OnSale)
+	w.settled()
+	require.False(t, closed(second), "nothing sells it any more")
+	require.True(t, closed(first), "another plan does")
+	w.service.Settings.WaitFor = time.Minute
+	both = change(both, body{"state": "active"})
+	require.True(t, both.OnSale)
+	require.True(t, closed(second))
 }

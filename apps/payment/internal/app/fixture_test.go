@@ -70,7 +70,7 @@ func newWorld(t testing.TB, change ...func(*mockgateway.Options)) *world {
 	})}
 	w.school = &school{
 		now: w.clock.Now, people: map[uuid.UUID]billing.Card{}, courses: map[uuid.UUID]*lecture{}, entitlements: map[uuid.UUID]internalapi.Entitlement{},
-		prices: map[uuid.UUID]internalapi.PriceSummary{}, newest: map[string]int64{},
+		prices: map[uuid.UUID]internalapi.PriceSummary{}, newest: map[string]int64{}, priced: map[uuid.UUID]bool{},
 	}
 	w.admin = testkit.PlatformAdmin()
 	w.admin.TenantID, w.admin.OrgUnitID = w.tenant, w.tenant

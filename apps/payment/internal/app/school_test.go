@@ -25,7 +25,8 @@ type school struct {
 	courses      map[uuid.UUID]*lecture
 	entitlements map[uuid.UUID]internalapi.Entitlement
 	prices       map[uuid.UUID]internalapi.PriceSummary
-	newest       map[string]int64 // seq of calls by name and key
+	priced       map[uuid.UUID]bool // nobody is let in without a right
+	newest       map[string]int64   // seq of calls by name and key
 	certified    bool
 	startsAt     *time.Time
 	away         bool // enrollment does not answer
@@ -127,6 +128,8 @@ func (s *school) Call(_ context.Context, app, path string, raw []byte) ([]byte, 
 	switch name {
 	case internalapi.CallPriceSummary:
 		return answer(env, func(in internalapi.PriceSummary) any { s.prices[in.CourseID] = in; return internalapi.Applied{} })
+	case internalapi.CallCoursePriced:
+		return answer(env, func(in internalapi.CoursePriced) any { s.priced[in.CourseID] = in.Priced; return internalapi.Done{} })
 	case internalapi.CallSeatHold:
 		return answer(env, func(in internalapi.SeatHold) any {
 			reply := s.hold(in)

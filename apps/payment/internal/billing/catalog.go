@@ -95,6 +95,7 @@ func (s *Service) CreatePlan(ctx context.Context, actor authz.Principal, in NewP
 	if err := p.Check(); err != nil {
 		return p, err
 	}
+	var calls []uuid.UUID
 	err = s.Store.InTx(ctx, work.Tenant(tenant), func(ctx context.Context, tx Tx) error {
 		return tx.Once(ctx, &p, func() error {
 			now := s.Now()
@@ -114,10 +115,31 @@ func (s *Service) CreatePlan(ctx context.Context, actor authz.Principal, in NewP
 			if err := tx.SetPrices(ctx, &p, now); err != nil {
 				return err
 			}
-			return s.planChanged(ctx, tx, p, nil, events.PlanCreated{PlanState: planState(p, now)}, "plan.create", nil)
+			calls, err = s.planChanged(ctx, tx, p, nil, events.PlanCreated{PlanState: planState(p, now)}, "plan.create", nil)
+			return err
 		})
 	})
-	return p, err
+	if err != nil {
+		return p, err
+	}
+	return s.announced(ctx, p, calls)
+}
+
+// announced waits until enrollment knows of a plan, and gives the plan as it is then.
+// While enrollment is away the plan is not on sale; the calls go on by themselves.
+func (s *Service) announced(ctx context.Context, p Plan, calls []uuid.UUID) (Plan, error) {
+	for _, call := range calls {
+		s.Calls.Settled(ctx, call, s.Settings.WaitFor)
+	}
+	now := p
+	err := s.Store.Read(ctx, work.Tenant(p.TenantID), func(ctx context.Context, tx Tx) (err error) {
+		now, err = tx.Plan(ctx, p.ID)
+		return err
+	})
+	if apperr.IsKind(err, apperr.KindNotFound) {
+		return p, nil // deleted since, by the time its making is asked for once more
+	}
+	return now, err
 }
 
 // chooseEntity is the named seller, or the only one there is.
@@ -185,6 +207,7 @@ func (s *Service) ChangePlan(ctx context.Context, actor authz.Principal, id uuid
 			return p, err
 		}
 	}
+	var calls []uuid.UUID
 	err = s.Store.InTx(ctx, work.Tenant(known.TenantID), func(ctx context.Context, tx Tx) error {
 		if p, err = tx.Plan(ctx, id); err != nil {
 			return err
@@ -226,9 +249,13 @@ func (s *Service) ChangePlan(ctx context.Context, actor authz.Principal, id uuid
 		if err := tx.SetPrices(ctx, &p, p.UpdatedAt); err != nil {
 			return err
 		}
-		return s.planChanged(ctx, tx, p, before.CourseIDs(), events.PlanUpdated{PlanState: planState(p, p.UpdatedAt)}, "plan.update", changes(before, p))
+		calls, err = s.planChanged(ctx, tx, p, before.CourseIDs(), events.PlanUpdated{PlanState: planState(p, p.UpdatedAt)}, "plan.update", changes(before, p))
+		return err
 	})
-	return p, err
+	if err != nil {
+		return p, err
+	}
+	return s.announced(ctx, p, calls)
 }
 
 func changes(a, b Plan) map[string]work.Change {
@@ -248,14 +275,18 @@ func changes(a, b Plan) map[string]work.Change {
 	return out
 }
 
-// planChanged tells everybody: the event, the audit, and course for each course of
-// before and after.
-func (s *Service) planChanged(ctx context.Context, tx Tx, p Plan, old []uuid.UUID, e events.Event, action string, diff map[string]work.Change) error {
+// planChanged tells everybody: the event, the audit, and for each course of before and
+// after course and enrollment. It gives the calls that the plan waits for to be on sale.
+func (s *Service) planChanged(ctx context.Context, tx Tx, p Plan, old []uuid.UUID, e events.Event, action string, diff map[string]work.Change) (calls []uuid.UUID, err error) {
 	touched := slices.Concat(p.CourseIDs(), old)
 	slices.SortFunc(touched, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }) // one order of locks
 	for _, id := range slices.Compact(touched) {
-		if err := s.tellPrice(ctx, tx, id, p.TenantID); err != nil {
-			return err
+		call, err := s.tellPrice(ctx, tx, id, p.TenantID)
+		if err != nil {
+			return nil, err
+		}
+		if call != uuid.Nil {
+			calls = append(calls, call)
 		}
 	}
 	meta := work.Meta{TenantID: p.TenantID, OrgUnitID: p.OrgUnitID}
@@ -263,20 +294,33 @@ func (s *Service) planChanged(ctx context.Context, tx Tx, p Plan, old []uuid.UUI
 		meta.CourseID = p.Courses[0].CourseID
 	}
 	if err := tx.Emit(ctx, e, meta); err != nil {
-		return err
+		return nil, err
 	}
-	return audit(ctx, tx, action, "plan", p.ID, p.TenantID, p.OrgUnitID, diff)
+	return calls, audit(ctx, tx, action, "plan", p.ID, p.TenantID, p.OrgUnitID, diff)
 }
 
-// tellPrice says to course what a course costs now: the lowest price in the currency
-// of its oldest plan.
-func (s *Service) tellPrice(ctx context.Context, tx Tx, course, tenant uuid.UUID) error {
-	if err := tx.LockCoursePrice(ctx, course, tenant); err != nil {
-		return err
+// tellPrice says to course what a course costs now, the lowest price in the currency of
+// its oldest plan, and to enrollment whether it costs anything. It gives the call to
+// enrollment, where there is one.
+func (s *Service) tellPrice(ctx context.Context, tx Tx, course, tenant uuid.UUID) (call uuid.UUID, err error) {
+	known, err := tx.LockCoursePrice(ctx, course, tenant)
+	if err != nil {
+		return uuid.Nil, err
 	}
 	plans, err := tx.PlansOfCourse(ctx, course)
 	if err != nil {
-		return err
+		return uuid.Nil, err
+	}
+	if priced := len(plans) > 0; !priced || !known {
+		call, err = tx.Call(ctx, work.Call{
+			To: "enrollment", Name: internalapi.CallCoursePriced, Key: course.String(), TenantID: tenant, Body: internalapi.CoursePriced{CourseID: course, Priced: priced},
+		})
+		if err != nil {
+			return uuid.Nil, err
+		}
+		if err := tx.CoursePriceTold(ctx, course, call); err != nil {
+			return uuid.Nil, err
+		}
 	}
 	body := internalapi.PriceSummary{CourseID: course}
 	for _, p := range plans {
@@ -292,7 +336,12 @@ func (s *Service) tellPrice(ctx context.Context, tx Tx, course, tenant uuid.UUID
 		body.Price.Plans++
 	}
 	_, err = tx.Call(ctx, work.Call{To: "course", Name: internalapi.CallPriceSummary, Key: course.String(), TenantID: tenant, Body: body})
-	return err
+	return call, err
+}
+
+// PriceAnswered takes in that enrollment knows what the newest call about a course said.
+func (s *Service) PriceAnswered(ctx context.Context, tx Tx, course, call uuid.UUID) error {
+	return tx.CoursePriceKnown(ctx, course, call)
 }
 
 func planState(p Plan, at time.Time) events.PlanState {
@@ -351,12 +400,8 @@ func (s *Service) DeletePlan(ctx context.Context, actor authz.Principal, id uuid
 		gone := planState(p, now)
 		gone.State, gone.Version = string(PlanArchived), p.Version+1
 		old := p.CourseIDs()
-		for _, course := range old {
-			if err := s.tellPrice(ctx, tx, course, p.TenantID); err != nil {
-				return err
-			}
-		}
 		p.Courses = nil
-		return s.planChanged(ctx, tx, p, nil, events.PlanUpdated{PlanState: gone}, "plan.delete", nil)
+		_, err := s.planChanged(ctx, tx, p, old, events.PlanUpdated{PlanState: gone}, "plan.delete", nil)
+		return err
 	})
 }

@@ -93,6 +93,8 @@ func (s *Service) changeOrder(ctx context.Context, tx Tx, actor authz.Principal,
 	switch {
 	case newPlan.Kind != events.PlanSubscription || !newPlan.State.Is(PlanActive):
 		return Order{}, apperr.Invalid(apperr.Field{Path: "plan_id", Code: "not_a_subscription", Message: "There is no such subscription plan."})
+	case !newPlan.OnSale():
+		return Order{}, errNotOnSale
 	case newPlan.ID == oldPlan.ID:
 		return Order{}, apperr.Conflict("same_plan", "It is this plan already.")
 	case !priced:

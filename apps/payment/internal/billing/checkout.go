@@ -115,6 +115,9 @@ func (s *Service) prepare(ctx context.Context, tx Tx, actor authz.Principal, in 
 	if !plan.State.Is(PlanActive) {
 		return started{}, apperr.NotFound("plan")
 	}
+	if !plan.OnSale() {
+		return started{}, errNotOnSale
+	}
 	replaced, err := s.mayBuy(ctx, tx, actor, plan, in.ForOrgUnitID, now)
 	if err != nil {
 		return started{}, err

@@ -29,12 +29,18 @@ type LegalEntity struct {
 	Version          int64
 }
 
+// errNotOnSale: enrollment is away, and does not know yet that the courses cost
+// something.
+var errNotOnSale = apperr.Conflict("plan_preparing", "It cannot be bought yet. Try again in a moment.").After(time.Second)
+
 // PlanCourse is a course that a plan opens, as it was called when the plan was last
 // changed.
 type PlanCourse struct {
 	CourseID  uuid.UUID `json:"course_id"`
 	OrgUnitID uuid.UUID `json:"org_unit_id"`
 	Title     string    `json:"title"`
+	// Known: enrollment has acknowledged that the course costs something.
+	Known bool `json:"-"`
 }
 
 // Price is what a plan costs in a currency, in minor units. It never changes.
@@ -95,6 +101,12 @@ type Plan struct {
 	// currency.
 	Courses []PlanCourse `db:"-"`
 	Prices  []Price      `db:"-"`
+}
+
+// OnSale says whether the plan can be bought: only once enrollment lets nobody into its
+// courses any more who has not paid. What only org units buy closes no course.
+func (p Plan) OnSale() bool {
+	return p.State.Is(PlanActive) && (!p.ForPeople || !slices.ContainsFunc(p.Courses, func(c PlanCourse) bool { return !c.Known }))
 }
 
 // Period is the plan's period.

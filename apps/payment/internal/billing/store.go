@@ -51,8 +51,13 @@ type CatalogTx interface {
 	DeletePlan(ctx context.Context, id uuid.UUID, version int64) error
 	// Price reads a price, also a replaced one.
 	Price(ctx context.Context, id uuid.UUID) (Price, error)
-	// LockCoursePrice orders what course is told of the price of a course.
-	LockCoursePrice(ctx context.Context, course, tenant uuid.UUID) error
+	// LockCoursePrice orders what is told of a course's price. known: enrollment knows
+	// that it has one.
+	LockCoursePrice(ctx context.Context, course, tenant uuid.UUID) (known bool, err error)
+	// CoursePriceTold notes the newest call to enrollment about a course, CoursePriceKnown
+	// that enrollment has it, if it is still the newest.
+	CoursePriceTold(ctx context.Context, course, call uuid.UUID) error
+	CoursePriceKnown(ctx context.Context, course, call uuid.UUID) error
 
 	InsertTaxRule(ctx context.Context, r TaxRule) error
 	TaxRules(ctx context.Context, p page.Request) (page.Page[TaxRule], error)

@@ -32,6 +32,20 @@ func (r Receivers) Register(in *inbox.Inbox) {
 func (r Receivers) Answers(out *outbox.Outbox) {
 	outbox.OnReply(out, internalapi.CallSeatHold, r.SeatHold)
 	outbox.OnReply(out, internalapi.CallEntitlement, r.Entitlement)
+	outbox.OnReply(out, internalapi.CallCoursePriced, r.CoursePriced)
+}
+
+// CoursePriced takes in that enrollment knows whether a course has a price. A parked
+// call is shown to the operator; until then the course's plans are not on sale.
+func (r Receivers) CoursePriced(ctx context.Context, u *pg.Unit, c outbox.DoneCall, _ internalapi.Done) error {
+	course, err := uuid.Parse(c.Key)
+	if err != nil {
+		return fmt.Errorf("key of a price: %w", err)
+	}
+	if c.Superseded || c.Parked {
+		return nil
+	}
+	return r.Service.PriceAnswered(ctx, r.Wrap(u), course, c.ID)
 }
 
 // SeatHold takes the answer to a hold. One that enrollment refuses for good is a

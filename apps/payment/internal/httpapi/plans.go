@@ -41,6 +41,7 @@ type Plan struct {
 	Description   string       `json:"description"`
 	Kind          string       `json:"kind" enum:"one_off,subscription,instalments"`
 	State         string       `json:"state" enum:"active,archived"`
+	OnSale        bool         `json:"on_sale" doc:"It can be bought. Not yet while enrollment does not know that its courses cost something"`
 	Courses       []PlanCourse `json:"courses"`
 	Prices        []Price      `json:"prices"`
 	TaxInclusive  bool         `json:"tax_inclusive" doc:"Prices have the tax in them"`
@@ -58,7 +59,7 @@ type Plan struct {
 
 func showPlan(p billing.Plan) Plan {
 	out := Plan{
-		ID: p.ID, OrgUnitID: p.OrgUnitID, LegalEntityID: p.LegalEntityID, Name: p.Name, Description: p.Description, Kind: p.Kind, State: string(p.State.At()),
+		ID: p.ID, OrgUnitID: p.OrgUnitID, LegalEntityID: p.LegalEntityID, Name: p.Name, Description: p.Description, Kind: p.Kind, State: string(p.State.At()), OnSale: p.OnSale(),
 		Courses: []PlanCourse{}, Prices: []Price{}, TaxInclusive: p.TaxInclusive, TaxCategory: p.TaxCategory, AccessDays: p.AccessDays, TrialDays: p.TrialDays,
 		Instalments: p.Instalments, RefundDays: p.RefundDays, ForPeople: p.ForPeople, ForOrgUnits: p.ForOrgUnits, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	}

@@ -62,8 +62,11 @@ update plans set legal_entity_id = $3, name = $4, description = $5, state = $6, 
   period_unit = $10, period_count = $11, trial_days = $12, instalments = $13, refund_days = $14, for_people = $15, for_org_units = $16,
   updated_at = $17, version = version + 1
 where id = $1 and version = $2`
-	planSQL          = `select` + planColumns + `from plans where id = $1`
-	planCoursesSQL   = `select plan_id, course_id, org_unit_id, title from plan_courses where plan_id = any ($1) order by plan_id, position`
+	planSQL        = `select` + planColumns + `from plans where id = $1`
+	planCoursesSQL = `
+select c.plan_id, c.course_id, c.org_unit_id, c.title, coalesce(k.known, false) as known
+from plan_courses c left join priced_courses k on k.course_id = c.course_id
+where c.plan_id = any ($1) order by c.plan_id, c.position`
 	pricesSQL        = `select plan_id, id, currency, amount from prices where plan_id = any ($1) and replaced_at is null order by plan_id, position`
 	priceSQL         = `select id, currency, amount from prices where id = $1`
 	plansOfCourseSQL = `
@@ -84,7 +87,13 @@ insert into prices (id, plan_id, tenant_id, currency, amount, position, created_
 on conflict (id) do update set position = excluded.position`
 	lockCoursePriceSQL = `
 insert into priced_courses (course_id, tenant_id) values ($1, $2)
-on conflict (course_id) do update set changes = priced_courses.changes + 1`
+on conflict (course_id) do update set changes = priced_courses.changes + 1
+returning known`
+	priceToldSQL  = `update priced_courses set told = $2, known = false where course_id = $1`
+	priceKnownSQL = `
+update priced_courses k set known = exists (
+  select from plan_courses c join plans p on p.id = c.plan_id where c.course_id = k.course_id and p.state = 'active' and p.for_people)
+where k.course_id = $1 and k.told = $2`
 )
 
 // InsertPlan implements billing.CatalogTx.
@@ -216,8 +225,19 @@ func (t tx) Price(ctx context.Context, id uuid.UUID) (billing.Price, error) {
 }
 
 // LockCoursePrice implements billing.CatalogTx.
-func (t tx) LockCoursePrice(ctx context.Context, course, tenant uuid.UUID) error {
-	return exec(ctx, t, lockCoursePriceSQL, course, tenant)
+func (t tx) LockCoursePrice(ctx context.Context, course, tenant uuid.UUID) (known bool, err error) {
+	err = t.QueryRow(ctx, lockCoursePriceSQL, course, tenant).Scan(&known)
+	return known, err
+}
+
+// CoursePriceTold implements billing.CatalogTx.
+func (t tx) CoursePriceTold(ctx context.Context, course, call uuid.UUID) error {
+	return exec(ctx, t, priceToldSQL, course, call)
+}
+
+// CoursePriceKnown implements billing.CatalogTx.
+func (t tx) CoursePriceKnown(ctx context.Context, course, call uuid.UUID) error {
+	return exec(ctx, t, priceKnownSQL, course, call)
 }
 
 const (
