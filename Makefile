@@ -36,11 +36,15 @@ sidecar: ## Build the sidecar (once; minutes) and put it into .lms/bin
 s3: ## Build MinIO, the S3 server that tests run against (once; minutes)
 	@go test -count=1 ./shared/testkit/s3test -run TestMinIOIsBuilt
 
+.PHONY: browser
+browser: ## Find a browser for the tests, or install Debian's Chromium (once)
+	@deploy/tools/browser >/dev/null
+
 # The tests run the programs of the source tree's own folder.
 test chaos matrix matrix-short bench: HOME_DIR = .lms
 
 .PHONY: test
-test: build sidecar s3 ## All tests, also against the whole running system; TEST_FLAGS= leaves the race detector out
+test: build sidecar s3 browser ## All tests, also against the whole running system; TEST_FLAGS= leaves the race detector out
 	go test -timeout 20m $(TEST_FLAGS) ./...
 	cd dapr/sidecar && go test ./...
 

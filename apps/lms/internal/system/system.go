@@ -47,7 +47,8 @@ type Status struct {
 // System is a running installation.
 type System struct {
 	Home string
-	URL  string // of the gateway, without a slash at the end
+	URL  string   // of the gateway, without a slash at the end
+	Env  []string // of its processes, besides that of the test: NAME=value
 
 	root string
 	t    testing.TB
@@ -135,7 +136,7 @@ func (s *System) LmsWithin(limit time.Duration, args ...string) (string, error) 
 func (s *System) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.root, ".lms", "bin", "lms"), args...)
 	cmd.Dir = s.root
-	cmd.Env = append(os.Environ(), "LMS_HOME="+s.Home)
+	cmd.Env = append(append(os.Environ(), s.Env...), "LMS_HOME="+s.Home)
 	return cmd
 }
 
