@@ -22,9 +22,13 @@ import (
 )
 
 // sidecar is an HTTP server in the sidecar's place.
+// sidecar is one whose apps answer by h; where itself answers, it calls itself.
 func sidecar(t *testing.T, o dapr.Options, h http.HandlerFunc) *dapr.Client {
 	t.Helper()
-	srv := httptest.NewServer(h)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "of the app")
+		h(w, r)
+	}))
 	t.Cleanup(srv.Close)
 	o.HTTP = strings.TrimPrefix(srv.URL, "http://")
 	if o.GRPC == "" {
@@ -34,6 +38,14 @@ func sidecar(t *testing.T, o dapr.Options, h http.HandlerFunc) *dapr.Client {
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
+}
+
+// itself is an answer that no app has given.
+func itself(w http.ResponseWriter, status int, body string) {
+	w.Header().Del("X-Request-Id")
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body)
 }
 
 func problem(w http.ResponseWriter, status int, body string) {
@@ -167,11 +179,11 @@ func TestFailuresOfTheWayAreTold(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		switch r.URL.Path {
 		case "/unknown-app":
-			w.WriteHeader(500)
-			_, _ = io.WriteString(w, `{"errorCode":"ERR_DIRECT_INVOKE","message":"couldn't find service"}`)
+			itself(w, 500, `{"errorCode":"ERR_DIRECT_INVOKE","message":"couldn't find service"}`)
 		case "/denied":
-			w.WriteHeader(403)
-			_, _ = io.WriteString(w, `{"errorCode":"ERR_DIRECT_INVOKE","message":"access control"}`)
+			itself(w, 403, `{"errorCode":"ERR_DIRECT_INVOKE","message":"access control"}`)
+		case "/nobody":
+			itself(w, 200, "")
 		case "/oauth":
 			w.WriteHeader(400)
 			_, _ = io.WriteString(w, `{"error":1}`)
@@ -189,6 +201,7 @@ func TestFailuresOfTheWayAreTold(t *testing.T) {
 	require.Equal(t, "service_unavailable", apperr.Code(invoke("/unknown-app")))
 	require.Equal(t, map[string]any{"service": "x"}, apperr.From(invoke("/unknown-app")).Details)
 	require.True(t, apperr.IsKind(invoke("/denied"), apperr.KindForbidden))
+	require.Equal(t, "service_unavailable", apperr.Code(invoke("/nobody")), "a success that no app has given")
 	require.Equal(t, "timeout", apperr.Code(invoke("/slow")))
 	require.Equal(t, "internal_error", apperr.Code(invoke("/big")))
 
@@ -224,7 +237,7 @@ func TestTheSidecarMayBeAbsentAtFirst(t *testing.T) {
 
 	ln, err = net.Listen("tcp", addr)
 	require.NoError(t, err)
-	srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Request-Id", "of the app") })}
 	go func() { _ = srv.Serve(ln) }()
 	t.Cleanup(func() { require.NoError(t, srv.Close()) })
 	_, err = c.Invoke(context.Background(), dapr.Call{App: "x"})

@@ -1,7 +1,6 @@
 package dapr
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -82,10 +80,11 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Header["Dapr-Api-Token"] = []string{c.o.APIToken}
 	}
 	resp, err := c.http.RoundTrip(req)
-	if err != nil {
+	switch {
+	case err != nil:
 		err = transportError(req.Context(), app, err)
-	} else if resp.StatusCode >= 400 {
-		err = sidecarError(resp, app)
+	case len(resp.Header[answeredHeader]) == 0:
+		err = notAnswered(resp, app)
 	}
 	done(outcome(resp, err))
 	result := "ok"
@@ -97,6 +96,10 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.o.Metrics.DaprCall("invoke", app, result, time.Since(began))
 	return resp, err
 }
+
+// answeredHeader is in every answer that an app of ours gives, and in none that
+// a sidecar makes up.
+const answeredHeader = "X-Request-Id"
 
 // closeBody keeps RoundTripper's promise that the body is closed in any case.
 func closeBody(req *http.Request) {
@@ -119,31 +122,26 @@ func outcome(resp *http.Response, err error) error {
 	return nil
 }
 
-// sidecarError finds out whether an error answer is the sidecar's own, such as
-// "no such app" or "not allowed". Those are application/json with an errorCode;
-// apps answer application/problem+json. Else it leaves the response as it was.
-func sidecarError(resp *http.Response, app string) error {
-	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-		return nil
-	}
+// notAnswered is the outcome of an answer that is the sidecar's and not the app's:
+// "no such app" or "not allowed", as JSON with an errorCode; or a success that
+// never was. daprd 1.18 keeps one handler for all calls that it makes to its app:
+// a call beside others whose connection breaks notes its failure in a neighbour's
+// place and passes for a 200 without headers and body (dapr/README.md).
+func notAnswered(resp *http.Response, app string) error {
 	start, err := io.ReadAll(io.LimitReader(resp.Body, 8<<10))
+	_ = resp.Body.Close()
 	var e struct {
 		ErrorCode string `json:"errorCode"`
 		Message   string `json:"message"`
 	}
-	if err != nil || json.Unmarshal(start, &e) != nil || !strings.HasPrefix(e.ErrorCode, "ERR_") {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.MultiReader(bytes.NewReader(start), resp.Body), resp.Body}
-		return nil //nolint:nilerr // not the sidecar's own error: the caller reads it
+	if err == nil && len(start) > 0 {
+		err = json.Unmarshal(start, &e)
 	}
-	_ = resp.Body.Close()
-	cause := fmt.Errorf("sidecar answered %d %s: %s", resp.StatusCode, e.ErrorCode, e.Message)
-	if resp.StatusCode == http.StatusForbidden {
+	cause := fmt.Errorf("the sidecar and not the app answered %d %s: %s", resp.StatusCode, e.ErrorCode, e.Message)
+	if resp.StatusCode == http.StatusForbidden && e.ErrorCode != "" {
 		return apperr.Forbidden("This service may not make that call.").With(cause)
 	}
-	return serviceAway(app, cause)
+	return serviceAway(app, errors.Join(cause, err))
 }
 
 // transportError tells "no sidecar" from "too slow" and from "given up".

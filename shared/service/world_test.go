@@ -83,6 +83,7 @@ func (n *neighbours) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"v1"`)
 		_ = json.NewEncoder(w).Encode(v)
 	}
+	w.Header().Set("X-Request-Id", "of the app")
 	switch r.Header.Get("dapr-app-id") + r.URL.Path {
 	case "/v1.0/healthz":
 		w.WriteHeader(http.StatusNoContent)

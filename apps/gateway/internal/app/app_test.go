@@ -26,10 +26,11 @@ func TestTheGatewayServesAndStops(t *testing.T) {
 	t.Parallel()
 	tokens := testkit.NewTokens(t)
 	sidecar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "of the app")
 		switch {
 		case r.URL.Path == "/.well-known/jwks.json":
 			_, _ = w.Write(tokens.JWKS())
-		case r.URL.Path == "/v1.0/metadata": // the profile lacks the cache
+		case r.URL.Path == "/v1.0/metadata": // the profile lacks the sessions
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"components":[{"name":"secrets"}]}`)
 		case strings.HasPrefix(r.URL.Path, "/v1.0/"):
@@ -79,7 +80,7 @@ func TestTheGatewayServesAndStops(t *testing.T) {
 	}, 10*time.Second, 20*time.Millisecond)
 	require.Equal(t, "ok", ready.Checks["user"])
 	require.Equal(t, []string{"components", "sessions"}, ready.Down)
-	require.Equal(t, "cache_missing", ready.Checks["components"])
+	require.Equal(t, "sessions_missing", ready.Checks["components"])
 	cancel()
 	require.NoError(t, <-ended)
 }

@@ -107,6 +107,7 @@ func TestErrorsOfServicesPassUnchanged(t *testing.T) {
 	res := c.POST("/api/v1/courses", `{}`).Expect(409).Code("course_full")
 	require.JSONEq(t, body, string(res.Body))
 	w.sidecar.answers(func(_ string, rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Del("X-Request-Id") // no app has answered
 		rw.Header().Set("Content-Type", "application/json")
 		rw.WriteHeader(500)
 		_, _ = io.WriteString(rw, `{"errorCode":"ERR_DIRECT_INVOKE","message":"failed to invoke, id: course, err: secret address"}`)
@@ -117,6 +118,21 @@ func TestErrorsOfServicesPassUnchanged(t *testing.T) {
 	require.Equal(t, before+2, w.sidecar.calls(), "a read is tried once more")
 	c.POST("/api/v1/courses", `{}`).Expect(503)
 	require.Equal(t, before+3, w.sidecar.calls(), "a write is not")
+}
+
+func TestASmallAnswerThatBreaksOffIsNone(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.sidecar.answers(func(_ string, rw http.ResponseWriter, _ *http.Request) {
+		rw.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(rw, `{"id":`)
+		_ = http.NewResponseController(rw).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	c, _ := w.user(t)
+	c.POST("/api/v1/courses", `{}`).Expect(503).Code("service_unavailable")
+	w.sidecar.answers(func(_ string, rw http.ResponseWriter, _ *http.Request) { rw.Header().Del("X-Request-Id") })
+	c.POST("/api/v1/courses", `{}`).Expect(503).Code("service_unavailable")
 }
 
 func TestAnAnswerThatBreaksOffIsNotTakenForWhole(t *testing.T) {
@@ -207,6 +223,7 @@ func TestPublicReadsAreRenewedBeforeTheyAreOld(t *testing.T) {
 
 	// A renewal that fails is noticed when the answer is too old, not before.
 	w.sidecar.answers(func(_ string, rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Del("X-Request-Id")
 		rw.Header().Set("Content-Type", "application/json")
 		rw.WriteHeader(http.StatusInternalServerError)
 		_, _ = rw.Write([]byte(`{"errorCode":"ERR_DIRECT_INVOKE","message":"nobody there"}`)) // a recorder

@@ -68,6 +68,7 @@ func (s *sidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.seen = append(s.seen, seen{app, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(b), r.Header.Clone()})
 	answer := s.answer
 	s.mu.Unlock()
+	w.Header().Set("X-Request-Id", "of the app")
 	answer(app, w, r)
 }
 

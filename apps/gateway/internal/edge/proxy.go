@@ -145,8 +145,8 @@ func (g *Gateway) write(w http.ResponseWriter, r *http.Request, rt *Route, statu
 		w.WriteHeader(status)
 		return nil
 	}
-	n, err := io.ReadFull(body, buf[:minCompressed])
-	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	n, err := fill(body, buf[:minCompressed])
+	whole := errors.Is(err, io.EOF)
 	if err != nil && !whole {
 		return answerBroken(rt, err)
 	}
@@ -165,6 +165,20 @@ func (g *Gateway) write(w http.ResponseWriter, r *http.Request, rt *Route, statu
 	}
 	w.WriteHeader(status)
 	return cut(pour(w, buf, n, body, nil))
+}
+
+// fill reads until b is full. io.EOF says that the body ended before; unlike
+// io.ReadFull's, another error is the body's own, such as an end in the middle.
+func fill(body io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var more int
+		more, err = body.Read(b[n:])
+		n += more
+	}
+	if n == len(b) {
+		return n, nil // what is wrong shows at the next read
+	}
+	return n, err //nolint:wrapcheck // the caller names the service
 }
 
 func answerBroken(rt *Route, err error) error {
