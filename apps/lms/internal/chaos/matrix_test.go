@@ -142,6 +142,7 @@ func (m *matrix) mayCall(t testing.TB, r route, c column) {
 	if ans.Status == http.StatusNotFound || ans.Status == http.StatusUnauthorized || ans.Status == http.StatusForbidden {
 		// An earlier route may have taken away what it asks for, or its own session.
 		m.anew++
+		m.again(t) // all cells together may take longer than a token lives
 		m.o = m.organisation(t, fmt.Sprintf("Anew %d", m.anew))
 		ans = m.ask(t, r, c.who)
 	}

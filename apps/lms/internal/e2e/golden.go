@@ -119,7 +119,7 @@ func certificate(t testing.TB, w *World, s *system.API, enrollment string) {
 	require.Eventually(t, func() bool {
 		ans, err := s.Try(http.MethodGet, "/api/v1/enrollments/"+enrollment+"/certificate", nil)
 		return err == nil && ans.Status == http.StatusOK && json.Unmarshal(ans.Body, &cert) == nil
-	}, 30*time.Second, 100*time.Millisecond, "a certificate is issued")
+	}, 90*time.Second, 100*time.Millisecond, "a certificate is issued") // a process that dies with the job keeps it for its lease of 30 s
 	require.GreaterOrEqual(t, len(cert.Code), 22, "at least 128 bits")
 
 	verify := "/api/v1/certificates/verify/" + cert.Code
