@@ -122,6 +122,7 @@ func guarded(t *testing.T, p *types.Project, name string, s types.ServiceConfig)
 	}
 }
 
+// So are the settings of the kind Settings to the services that they are for.
 func TestEveryVariableOfAProfileIsGivenToItsSidecars(t *testing.T) {
 	t.Parallel()
 	for _, profile := range composeProfiles(t) {
@@ -131,14 +132,23 @@ func TestEveryVariableOfAProfileIsGivenToItsSidecars(t *testing.T) {
 		require.NotEmpty(t, files, profile)
 		for _, f := range files {
 			var k struct {
+				Kind string `yaml:"kind"`
 				Spec struct {
 					Metadata []struct {
+						Name   string `yaml:"name"`
 						EnvRef string `yaml:"envRef"`
 					} `yaml:"metadata"`
 				} `yaml:"spec"`
+				Scopes []string `yaml:"scopes"`
 			}
 			require.NoError(t, yaml.Unmarshal(read(t, f), &k))
 			for _, m := range k.Spec.Metadata {
+				if k.Kind == "Settings" { // services are told, not sidecars
+					for _, app := range k.Scopes {
+						require.True(t, !strings.HasPrefix(m.Name, "LMS_") || p.Services[app].Environment[m.Name] != nil, "%s tells %s %s", f, app, m.Name)
+					}
+					continue
+				}
 				if m.EnvRef == "" {
 					continue
 				}

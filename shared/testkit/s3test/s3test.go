@@ -6,14 +6,10 @@ package s3test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,6 +22,7 @@ import (
 
 	"lms/shared/childproc"
 	"lms/shared/freeport"
+	"lms/shared/locals3"
 )
 
 // Credentials of the server. The default credentials of a store are read from the
@@ -33,7 +30,6 @@ import (
 const (
 	accessKey = "lms-test"
 	secretKey = "lms-test-secret"
-	region    = "us-east-1"
 )
 
 // Server is a running MinIO.
@@ -76,7 +72,7 @@ func Start(t *testing.T) *Server {
 	})
 	require.Eventually(t, s.live, time.Minute, 50*time.Millisecond, "MinIO does not answer at %s", s.Address)
 	s.client = s3.New(s3.Options{
-		Region: region, BaseEndpoint: aws.String("http://" + s.Address), UsePathStyle: true,
+		Region: locals3.Region, BaseEndpoint: aws.String("http://" + s.Address), UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 	})
 	return s
@@ -99,21 +95,20 @@ func (s *Server) Bucket(t *testing.T) string {
 	s.mu.Unlock()
 	_, err := s.client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name})
 	require.NoError(t, err)
-	return "s3://" + name + "?region=" + region + "&endpoint=http://" + s.Address + "&use_path_style=true"
+	return locals3.Address(name, s.Address)
 }
 
-// serverModule is the folder of the module that pins the server, in the source
-// tree that the test runs in. The test's folder tells, not the file name that the
-// compiler noted: that one is cut off by -trimpath.
-func serverModule() (string, error) {
+// sourceTree is the top of the source tree that the test runs in. The test's folder
+// tells, not the file name that the compiler noted: that one is cut off by
+// -trimpath.
+func sourceTree() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("find the source tree: %w", err)
 	}
 	for d := dir; ; d = filepath.Dir(d) {
-		module := filepath.Join(d, "deploy", "minio")
-		if _, err := os.Stat(filepath.Join(module, "go.mod")); err == nil {
-			return module, nil
+		if _, err := os.Stat(filepath.Join(d, "deploy", "minio", "go.mod")); err == nil {
+			return d, nil
 		}
 		if d == filepath.Dir(d) {
 			return "", fmt.Errorf("no deploy/minio above %s: %w", dir, os.ErrNotExist)
@@ -121,59 +116,11 @@ func serverModule() (string, error) {
 	}
 }
 
-// Build compiles the server once per user and version of its module; others that
-// want it meanwhile wait. It takes minutes the first time.
+// Build compiles the server once per user and version of its module.
 func Build(ctx context.Context, say func(format string, args ...any)) (string, error) {
-	module, err := serverModule()
+	root, err := sourceTree()
 	if err != nil {
 		return "", err
 	}
-	sum, err := fingerprint(module)
-	if err != nil {
-		return "", err
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	dir := filepath.Join(cache, "lms", "minio")
-	path := filepath.Join(dir, sum, "minio")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", fmt.Errorf("folder of MinIO: %w", err)
-	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return "", fmt.Errorf("lock the folder of MinIO: %w", err)
-	}
-	defer func() { _ = lock.Close() }() // gives the lock back
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", fmt.Errorf("lock the folder of MinIO: %w", err)
-	}
-	if _, err := os.Stat(path); err == nil {
-		return path, nil // another process built it meanwhile
-	}
-	say("compiling MinIO (once; some minutes)")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path+".new", "github.com/minio/minio") // constants and our own cache
-	cmd.Dir = module
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("compile MinIO: %w\n%s", err, out)
-	}
-	return path, os.Rename(path+".new", path)
-}
-
-// fingerprint changes with the version of the server and with the compiler.
-func fingerprint(module string) (string, error) {
-	h := sha256.New()
-	h.Write([]byte(runtime.Version() + runtime.GOOS + runtime.GOARCH))
-	for _, name := range []string{"go.mod", "go.sum"} {
-		raw, err := os.ReadFile(filepath.Join(module, name)) // our own sources
-		if err != nil {
-			return "", fmt.Errorf("module of MinIO: %w", err)
-		}
-		h.Write(raw)
-	}
-	return hex.EncodeToString(h.Sum(nil))[:16], nil
+	return locals3.Build(ctx, root, func(line string) { say("%s", line) })
 }

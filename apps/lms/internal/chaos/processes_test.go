@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/lms/internal/infra"
 	"lms/apps/lms/internal/installation"
 	"lms/apps/lms/internal/system"
 	"lms/shared/freeport"
@@ -45,6 +46,14 @@ func victims(t testing.TB) [][2]string {
 func (s *school) join(t testing.TB, plan *installation.Plan) {
 	t.Helper()
 	plan.Components, plan.Variables = s.Profile(t)
+	profile, err := infra.FindProfile(system.Root(t), plan.Components)
+	require.NoError(t, err)
+	secrets := installation.Secrets{}
+	raw, err := os.ReadFile(installation.Home{Dir: s.Home}.SecretsFile())
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &secrets))
+	plan.Settings, err = profile.SettingsOf(plan.Variables, secrets)
+	require.NoError(t, err)
 	s.brokerUp(t)
 }
 

@@ -135,7 +135,25 @@ func (m extent) run(t *testing.T, profile string) (run chaos.Run) {
 	run.Fetched = s.fetchedBy(t, "enrollment") + s.fetchedBy(t, "notification")
 
 	run.Suite, run.Suites = s.functional(t, m.short)
+	if profile == "kafka" {
+		s.usesTheReference(t)
+	}
 	return run
+}
+
+// usesTheReference fails when files, index or mails of the suite are not where the
+// reference profile puts them.
+func (s *school) usesTheReference(t testing.TB) {
+	t.Helper()
+	require.Equal(t, "opensearch", s.setting(t, "search", "LMS_SEARCH_ENGINE"))
+	require.NoDirExists(t, filepath.Join(s.Home, "data", "search"), "no index of Bleve's")
+	stored, err := os.ReadDir(filepath.Join(s.Home, "data", "minio", "objects", "lms"))
+	require.NoError(t, err)
+	require.NotEmpty(t, stored, "objects are in the bucket")
+	local, err := os.ReadDir(filepath.Join(s.Home, "objects"))
+	require.True(t, err != nil || len(local) == 0, "no object is in the folder")
+	variables := environment(t, s.System, "notification", "sidecar")
+	require.NotEmpty(t, variables["LMS_SMTP_HOST"], "mail goes by SMTP")
 }
 
 // products are what a profile stands on, for the table.
@@ -188,6 +206,7 @@ func (s *school) functional(t *testing.T, short bool) (passed, all int) {
 		{"notifications", false, func(t *testing.T, w *e2e.World) { e2e.Notified(t, w) }},
 		{"purchase", false, func(t *testing.T, w *e2e.World) { e2e.Purchase(t, w, nothing) }},
 		{"media", false, func(t *testing.T, w *e2e.World) { e2e.Media(t, w) }},
+		{"search", false, func(t *testing.T, w *e2e.World) { e2e.Search(t, w) }},
 		{"quizzes", true, func(t *testing.T, w *e2e.World) { e2e.Quizzed(t, w) }},
 		{"renewal", true, func(t *testing.T, w *e2e.World) { e2e.Renewal(t, w) }},
 	}

@@ -57,8 +57,8 @@ type Component struct {
 }
 
 // readyLimit bounds the start of one component on a busy machine; fetching is
-// not counted.
-const readyLimit = 2 * time.Minute
+// not counted. OpenSearch was seen to take two minutes beside three others.
+const readyLimit = 5 * time.Minute
 
 // Values of the component's variables at a site.
 func (c Component) Values(s Site) map[string]string { return c.values(s) }

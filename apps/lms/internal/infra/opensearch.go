@@ -17,18 +17,33 @@ const (
 	searchURLs   = "LMS_SEARCH_OPENSEARCH_URLS"
 )
 
-// WantsOpenSearch says whether search was told to use OpenSearch, and not which.
+// openSearchURLs is the variable by which a profile's settings lead to it.
+const openSearchURLs = "LMS_OPENSEARCH_URLS"
+
+// SearchService is the service that asks the engine.
+const SearchService = "search"
+
+// TellsOpenSearch says whether the profile tells search where an OpenSearch is.
+func (p Profile) TellsOpenSearch() bool { return p.tells(SearchService, searchURLs) }
+
+// WantsOpenSearch says whether search was told by the caller to use OpenSearch, and
+// not which.
 func WantsOpenSearch() bool {
 	return os.Getenv(searchEngine) == "opensearch" && os.Getenv(searchURLs) == ""
 }
 
-// OpenSearch is the search engine as one node. Its values are settings of the search
-// service: no component file leads to it.
+// SearchAt are the settings of the search service that lead to an OpenSearch at a
+// site.
+func SearchAt(s Site) map[string]string {
+	return map[string]string{searchURLs: localopensearch.Address(s.Ports[0])}
+}
+
+// OpenSearch is the search engine as one node.
 func OpenSearch() Component {
 	return Component{
-		Name: "opensearch", Kind: supervisor.KindStore, Ports: 1,
+		Name: "opensearch", Kind: supervisor.KindStore, Variables: []string{openSearchURLs}, Ports: 1,
 		values: func(s Site) map[string]string {
-			return map[string]string{searchURLs: localopensearch.Address(s.Ports[0])}
+			return map[string]string{openSearchURLs: localopensearch.Address(s.Ports[0])}
 		},
 		processes: func(ctx context.Context, s Site) ([]supervisor.Process, error) {
 			// What lies outside of the installation's folder is told apart by its name.

@@ -1,8 +1,10 @@
 package infra
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,9 +24,11 @@ const Embedded = "embedded"
 type Profile struct {
 	Name string
 	Dir  string
-	// Variables and Secrets that its component files read.
+	// Variables and Secrets that its files read.
 	Variables []string
 	Secrets   []string
+	// Settings of services, where its files have any.
+	Settings []Settings
 }
 
 // Locate makes the path of a folder whole, so that it holds in another folder too;
@@ -70,35 +74,35 @@ func FindProfile(root, name string) (Profile, error) {
 	return p, nil
 }
 
-// read collects what one component file asks for. What else is right or wrong
-// with it is not judged here.
+// read collects what one file asks for. What else is right or wrong with it is not
+// judged here.
 func (p *Profile) read(file string) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("profile %s: %w", p.Name, err)
 	}
-	var component struct {
-		Spec struct {
-			Metadata []struct {
-				EnvRef       string `yaml:"envRef"`
-				SecretKeyRef struct {
-					Name string `yaml:"name"`
-				} `yaml:"secretKeyRef"`
-			} `yaml:"metadata"`
-		} `yaml:"spec"`
-	}
-	if err := yaml.Unmarshal(raw, &component); err != nil {
-		return fmt.Errorf("profile %s: %s: %w", p.Name, filepath.Base(file), err)
-	}
-	for _, m := range component.Spec.Metadata {
-		if m.EnvRef != "" {
-			p.Variables = append(p.Variables, m.EnvRef)
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	for {
+		var d document
+		err := dec.Decode(&d)
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		if m.SecretKeyRef.Name != "" {
-			p.Secrets = append(p.Secrets, m.SecretKeyRef.Name)
+		if err != nil {
+			return fmt.Errorf("profile %s: %s: %w", p.Name, filepath.Base(file), err)
+		}
+		if d.Kind == settingsKind {
+			p.Settings = append(p.Settings, d.settings())
+		}
+		for _, m := range d.Spec.Metadata {
+			if m.EnvRef != "" {
+				p.Variables = append(p.Variables, m.EnvRef)
+			}
+			if m.SecretKeyRef.Name != "" {
+				p.Secrets = append(p.Secrets, m.SecretKeyRef.Name)
+			}
 		}
 	}
-	return nil
 }
 
 // Profiles are the names of the folders in components/.
@@ -191,7 +195,7 @@ func (p Profile) Remember(file string) error {
 // catalogue is what this command can start, by the variables that lead to it.
 func catalogue() []Component {
 	return []Component{
-		kafka(), rabbitmq(), nats(), mosquitto(), mailServer(),
+		kafka(), rabbitmq(), nats(), mosquitto(), mailServer(), minio(), OpenSearch(),
 		redis("redis-events", "LMS_REDIS_EVENTS_HOST", supervisor.KindBroker, durable),
 		redis("redis-state", "LMS_REDIS_STATE_HOST", supervisor.KindStore, durable),
 		redis("redis-cache", "LMS_REDIS_CACHE_HOST", supervisor.KindStore, evicting),

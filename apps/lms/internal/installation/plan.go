@@ -23,10 +23,10 @@ type Plan struct {
 	LogLevel string
 
 	// Components is the profile's folder; Variables are what its files read, and
-	// Settings what all services are given because of it.
+	// Settings what each service is given because of it.
 	Components string
 	Variables  map[string]string
-	Settings   map[string]string
+	Settings   map[string]map[string]string
 
 	// Authority certifies the sidecars; nil without mTLS.
 	Authority *authority.Authority
@@ -144,7 +144,7 @@ const serviceMemory = "160MiB"
 // one without a database.
 func (p *Plan) ServiceEnv(s Service, databaseURL string) []string {
 	ports, tok := p.ports[s.Name], p.tokens[s.Name]
-	env := append(append(append(p.localSettings(s), pairs(p.Settings)...), inherited(s.Name)...),
+	env := append(append(append(p.localSettings(s), pairs(p.Settings[s.Name])...), inherited(s.Name)...),
 		"LMS_LISTEN="+p.AppAddress(s),
 		"LMS_LOG_LEVEL="+p.LogLevel,
 		"LMS_PUBLIC_URL="+p.PublicURL(),

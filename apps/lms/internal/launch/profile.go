@@ -59,18 +59,6 @@ func (l *launch) useProfile() error {
 		l.sites = append(l.sites, l.site(c, spare[:c.Ports]))
 		spare = spare[c.Ports:]
 	}
-	if infra.WantsOpenSearch() {
-		if len(spare) == 0 {
-			return fmt.Errorf("profile %s needs more ports than were set aside", p.Name)
-		}
-		c := infra.OpenSearch()
-		site := l.site(c, spare[:c.Ports])
-		l.components, l.sites = append(l.components, c), append(l.sites, site)
-		if l.plan.Settings == nil {
-			l.plan.Settings = map[string]string{}
-		}
-		maps.Copy(l.plan.Settings, c.Values(site))
-	}
 	if p.HasStateDatabase() {
 		host, port, err := net.SplitHostPort(freeport.Address(l.plan.DatabasePort))
 		if err != nil {
@@ -82,6 +70,28 @@ func (l *launch) useProfile() error {
 			l.plan.Variables[infra.StateDatabasePrefix+name] = value
 		}
 	}
+	if l.plan.Settings, err = p.SettingsOf(l.plan.Variables, l.secrets); err != nil {
+		return err
+	}
+	return l.useOpenSearch(spare)
+}
+
+// useOpenSearch starts one where the caller's environment asks for it, whatever the
+// profile.
+func (l *launch) useOpenSearch(spare []int) error {
+	if !infra.WantsOpenSearch() || l.Profile.TellsOpenSearch() {
+		return nil
+	}
+	c := infra.OpenSearch()
+	if len(spare) < c.Ports {
+		return fmt.Errorf("profile %s needs more ports than were set aside", l.Profile.Name)
+	}
+	site := l.site(c, spare[:c.Ports])
+	l.components, l.sites = append(l.components, c), append(l.sites, site)
+	if l.plan.Settings[infra.SearchService] == nil {
+		l.plan.Settings[infra.SearchService] = map[string]string{}
+	}
+	maps.Copy(l.plan.Settings[infra.SearchService], infra.SearchAt(site))
 	return nil
 }
 
@@ -117,7 +127,8 @@ func (l *launch) useExternal() (err error) {
 	if len(missing) > 0 {
 		return fmt.Errorf("--external: write the passwords %s into %s", strings.Join(missing, ", "), l.Home.SecretsFile())
 	}
-	return nil
+	l.plan.Settings, err = l.Profile.SettingsOf(l.plan.Variables, l.secrets)
+	return err
 }
 
 // addSecrets makes the passwords of products that are started here. The mail

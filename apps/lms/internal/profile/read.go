@@ -103,7 +103,10 @@ func documents(file string, raw []byte) (all []component, findings []Finding) {
 		var head struct {
 			Kind string `yaml:"kind"`
 		}
-		if err := doc.Decode(&head); err != nil || head.Kind != "Component" {
+		if err := doc.Decode(&head); err == nil && head.Kind == settingsKind {
+			findings = append(findings, told(file, &doc)...)
+			continue
+		} else if err != nil || head.Kind != "Component" {
 			findings = append(findings, otherKind(file, head.Kind))
 			continue
 		}

@@ -25,7 +25,7 @@ import (
 
 // startLimit is how long a start may take on a busy machine with everything
 // built.
-const startLimit = 3 * time.Minute
+const startLimit = 6 * time.Minute
 
 // Process is one line of `lms status --json`.
 type Process struct {
