@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,7 +21,6 @@ import (
 
 	"lms/apps/lms/internal/e2e"
 	"lms/apps/lms/internal/system"
-	"lms/shared/testkit/s3test"
 )
 
 // largest is the largest file that content takes.
@@ -32,16 +32,26 @@ const largest = 5 << 30
 func TestBenchUploads(t *testing.T) {
 	r := &report{t: t}
 	defer r.print()
-	t.Run("local", func(t *testing.T) { r.largeUpload(t, "local driver through the gateway") })
-	t.Run("S3", func(t *testing.T) {
-		s3test.Env(t)
-		t.Setenv("LMS_OBJECTS_URL", s3test.Start(t).Bucket(t))
-		r.largeUpload(t, "S3 (MinIO)")
-	})
+	t.Run("local", func(t *testing.T) { r.largeUpload(t, "local driver through the gateway", true) })
+	t.Run("S3", func(t *testing.T) { r.largeUpload(t, "S3 (MinIO)", false, "--profile", onS3(t)) })
 }
 
-func (r *report) largeUpload(t *testing.T, where string) {
-	w := e2e.NewWorld(t, system.Start(t))
+// onS3 is the embedded profile with its files on the S3 server of the reference
+// profile, which lms up starts.
+func onS3(t *testing.T) string {
+	t.Helper()
+	components := filepath.Join(system.Root(t), "components")
+	dir := filepath.Join(t.TempDir(), "embedded")
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(components, "embedded"))))
+	raw, err := os.ReadFile(filepath.Join(components, "kafka", "objects.yaml"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "objects.yaml"), raw, 0o600))
+	return dir
+}
+
+// largeUpload uploads through the gateway or beside it.
+func (r *report) largeUpload(t *testing.T, where string, through bool, up ...string) {
+	w := e2e.NewWorld(t, system.Start(t, up...))
 	teacher := w.Invite(t, "Bench Teacher", w.Org, "instructor")
 	f := newFilm(largest)
 	id := teacher.DoKeyed(t, http.MethodPost, "/api/v1/contents", map[string]any{"org_unit_id": w.Org, "kind": "video", "title": "A film"}, http.StatusCreated).ID(t)
@@ -78,6 +88,7 @@ func (r *report) largeUpload(t *testing.T, where string) {
 			if p.Arrived || p.Upload.URL == "" {
 				continue
 			}
+			require.Equal(t, through, strings.HasPrefix(p.Upload.URL, w.URL), "whether the gateway takes the bytes: %s", p.Upload.URL)
 			open, parts = true, parts+1
 			req, err := http.NewRequestWithContext(t.Context(), p.Upload.Method, p.Upload.URL, f.from((p.Number-1)*u.PartSize, p.Size))
 			require.NoError(t, err)
