@@ -172,8 +172,8 @@ type fault struct {
 	do   func(t testing.TB)
 }
 
-// faults are all that the matrix breaks, each once.
-func (h *history) faults(t testing.TB, b *bystander, pause time.Duration) (all []fault) {
+// faults are all that the matrix breaks, each once; with or without second replicas.
+func (h *history) faults(t testing.TB, b *bystander, pause time.Duration, replicas bool) (all []fault) {
 	t.Helper()
 	s := h.school
 	kill := func(service, kind string) {
@@ -203,7 +203,6 @@ func (h *history) faults(t testing.TB, b *bystander, pause time.Duration) (all [
 	still("enrollment", "service")
 	still("notification", "service")
 	still("enrollment", "sidecar")
-	var second [2]*replica
 	all = append(all,
 		fault{"kill the bystander's sidecar", b.restart},
 		fault{"a slow consumer", func(testing.TB) {
@@ -213,16 +212,20 @@ func (h *history) faults(t testing.TB, b *bystander, pause time.Duration) (all [
 			h.slow.Store(0)
 			b.slowly(0)
 		}},
-		fault{"a second probe joins", h.join},
-		fault{"a second enrollment joins and dies", func(t testing.TB) { second[0] = s.replica(t, "enrollment"); second[0].die(t) }},
-		fault{"a second notification joins and dies", func(t testing.TB) { second[1] = s.replica(t, "notification"); second[1].die(t) }},
-		fault{"the first probe leaves", func(t testing.TB) { h.probes[0].end(t) }},
 	)
+	if replicas {
+		all = append(all,
+			fault{"a second probe joins", h.join},
+			fault{"a second enrollment joins and dies", func(t testing.TB) { s.replica(t, "enrollment").die(t) }},
+			fault{"a second notification joins and dies", func(t testing.TB) { s.replica(t, "notification").die(t) }},
+			fault{"the first probe leaves", func(t testing.TB) { h.probes[0].end(t) }},
+		)
+	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	// The first probe may only leave when there is a second one.
 	joins := slices.IndexFunc(all, func(f fault) bool { return f.name == "a second probe joins" })
 	leaves := slices.IndexFunc(all, func(f fault) bool { return f.name == "the first probe leaves" })
-	if leaves < joins {
+	if leaves >= 0 && leaves < joins {
 		all[leaves], all[joins] = all[joins], all[leaves]
 	}
 	return all

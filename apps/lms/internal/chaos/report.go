@@ -16,6 +16,7 @@ type Run struct {
 	Commands     int // sent
 	Acknowledged int
 	Faults       int
+	Without      string // faults that this profile is spared, and why
 
 	Committed    int // events in the outboxes
 	Delivered    int // of these, distinct ones that the broker brought a bystander
@@ -50,12 +51,19 @@ func columns() []string {
 func (r Run) cells() []string {
 	return []string{
 		fmt.Sprintf("`%s`: %s", r.Profile, r.Products), fmt.Sprintf("%d of %d", r.Suite, r.Suites),
-		fmt.Sprintf("%d, %d acknowledged", r.Commands, r.Acknowledged), fmt.Sprint(r.Faults),
+		fmt.Sprintf("%d, %d acknowledged", r.Commands, r.Acknowledged), r.faults(),
 		fmt.Sprint(r.Committed), fmt.Sprint(r.Delivered), fmt.Sprint(r.Redelivered), fmt.Sprint(r.OutOfOrder), fmt.Sprint(r.NotDelivered), fmt.Sprint(r.Fetched),
 		fmt.Sprint(r.Lost), fmt.Sprint(r.Doubled), fmt.Sprint(r.Stale),
 		fmt.Sprintf("%.0f", r.PerSecond), fmt.Sprintf("%d / %d ms", r.P50.Milliseconds(), r.P99.Milliseconds()),
 		fmt.Sprintf("%.1f s after %d s", r.Drain.Seconds(), int(r.Outage.Seconds())), fmt.Sprintf("%d MB", r.Memory>>20),
 	}
+}
+
+func (r Run) faults() string {
+	if r.Without == "" {
+		return fmt.Sprint(r.Faults)
+	}
+	return fmt.Sprintf("%d, %s", r.Faults, r.Without)
 }
 
 // Table is the matrix in Markdown.

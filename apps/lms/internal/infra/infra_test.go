@@ -119,7 +119,7 @@ func TestMailBecomesFiles(t *testing.T) {
 // process and sees it serve again on the same port with its data folder.
 func TestComponentsRunAndComeBack(t *testing.T) {
 	t.Parallel()
-	for _, profile := range []string{"redis", "rabbitmq", "nats", "kafka"} {
+	for _, profile := range []string{"redis", "rabbitmq", "nats", "kafka", "../chaos/testdata/mqtt"} {
 		p, err := infra.FindProfile(root, profile)
 		require.NoError(t, err)
 		components, err := p.Components()
