@@ -75,6 +75,19 @@ func (p Profile) SettingsOf(variables map[string]string, secrets installation.Se
 	return all, nil
 }
 
+// Objects names the object store by the variable or the address that leads to it; ""
+// for the folder of the installation.
+func (p Profile) Objects() string {
+	for _, s := range p.Settings {
+		for _, one := range s.Items {
+			if one.Name == "LMS_OBJECTS_URL" {
+				return one.Variable + one.Value
+			}
+		}
+	}
+	return ""
+}
+
 // tells says whether a service is told something by the profile.
 func (p Profile) tells(service, name string) bool {
 	return slices.ContainsFunc(p.Settings, func(s Settings) bool {

@@ -33,7 +33,7 @@ func (l *launch) useProfile() error {
 	if err != nil {
 		return err
 	}
-	for _, line := range switched(before, p.Name) {
+	for _, line := range switched(before, p.Name, l.filesTravel(before)) {
 		l.Say(line)
 	}
 	if l.External {
@@ -95,17 +95,29 @@ func (l *launch) useOpenSearch(spare []int) error {
 	return nil
 }
 
+// filesTravel says whether the profile keeps files where another one kept them.
+func (l *launch) filesTravel(before string) bool {
+	last, err := infra.FindProfile(l.Root, before)
+	return err == nil && last.Objects() == l.Profile.Objects() || err != nil && l.Profile.Objects() == ""
+}
+
 // switched says what a profile does not find of what was done under another one. It is
 // said at each start until one of them serves.
-func switched(before, now string) []string {
+func switched(before, now string, files bool) []string {
 	if before == "" || before == now {
 		return nil
 	}
-	return []string{
-		fmt.Sprintf("profile %s over the data of %s: databases, files and accounts are the same", now, before),
+	first := []string{fmt.Sprintf("profile %s over the data of %s: databases, files and accounts are the same", now, before)}
+	if !files {
+		first = []string{
+			fmt.Sprintf("profile %s over the data of %s: databases and accounts are the same", now, before),
+			fmt.Sprintf("  files do not travel: they stay in the object store of %s (objects/ where that is a folder), from where they have to be copied into that of %s under the same names", before, now),
+		}
+	}
+	return append(first,
 		fmt.Sprintf("  undelivered messages do not travel: their readers fetch them from the publishers' outboxes, so that nothing committed is lost; `lms outbox drain` under %s, before the switch, leaves the fewest", before),
 		fmt.Sprintf("  sessions do not travel: everybody signs in anew; in-app messages, preferences and mail that waits stay in the store of %s: new lists are made from what publishers keep (30 days), whose mails go out again", before),
-	}
+	)
 }
 
 func (l *launch) site(c infra.Component, ports []int) infra.Site {
