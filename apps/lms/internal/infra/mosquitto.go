@@ -22,7 +22,9 @@ func mosquitto() Component {
 				"persistence true", "persistence_location "+s.data()+"/",
 				// Written after each change: by default twice an hour, and a kill loses the rest.
 				"autosave_on_changes true", "autosave_interval 1",
-				"max_queued_messages 0", "max_inflight_messages 200",
+				// What waited for a consumer reaches its sidecar before that has subscribed, is
+				// never acknowledged, and would fill a smaller window: nothing came any more.
+				"max_queued_messages 0", "max_inflight_messages 0",
 				"log_dest stderr", "log_type error", "log_type warning",
 			)
 			if err != nil {

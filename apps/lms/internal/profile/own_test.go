@@ -22,6 +22,8 @@ func TestAProfileOfOnesOwnIsUsedAndItsWeaknessesAreNamed(t *testing.T) {
 			"in no particular order":                            profile.Reorders,
 			"gets nothing that was published before":            profile.Feature,
 			"comes again only at its next connection":           profile.Loses,
+			"reaches its sidecar before that has subscribed":    profile.Loses,
+			"gets nothing new until it connects anew":           profile.Loses,
 			"few messages for a consumer that is away":          profile.Loses,
 			"in the broker's memory unless it persists them":    profile.Loses,
 			"is still sent when the connection is back":         profile.Repeats,

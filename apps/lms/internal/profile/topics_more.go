@@ -23,6 +23,8 @@ func (s *subject) mqtt() {
 	s.warn(Feature, "", "two replicas of a service have the same client id and throw each other out: run one of each", "another broker for more than one replica")
 	s.warn(Reorders, "", unordered, "")
 	s.warn(Loses, "", "a message that a consumer could not take comes again only at its next connection; until then the hole is filled from the producer", "")
+	s.warn(Loses, "", "what waited for a consumer reaches its sidecar before that has subscribed, is not acknowledged, and comes again only at the next connection but one; it is fetched from the producers", "")
+	s.warn(Loses, "", "when as much of that is open as the broker lets be under way (20 by default of the usual one), the consumer gets nothing new until it connects anew; all of it is fetched from the producers", "max_inflight_messages 0 in mosquitto.conf")
 	s.warn(Repeats, "", "a publish that was given up is still sent when the connection is back, after the one that took its place", "")
 	s.warn(Loses, "", "a broker keeps few messages for a consumer that is away (1,000 by default of the usual one) and throws the others away; they are fetched from the producers", "max_queued_messages 0 in mosquitto.conf")
 	s.warn(Loses, "", "sessions are in the broker's memory unless it persists them", "persistence true, autosave_interval 1, autosave_on_changes true in mosquitto.conf")
