@@ -68,6 +68,7 @@ func (b *bed) gradebook(t *testing.T, r *report) {
 		err := db.QueryRow(t.Context(), "select count(*) from course_grading where counted < revision").Scan(&behind)
 		return err == nil && behind == 0
 	}, 2*time.Minute, 100*time.Millisecond, "totals are stored")
+	b.drained(t)
 	for _, format := range []string{"json", "csv"} {
 		path := "/api/v1/courses/" + course + "/gradebook?format=" + format
 		size := len(teacher.Read(t, path).Body)
