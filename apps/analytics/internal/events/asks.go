@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +12,7 @@ import (
 	"lms/shared/authz"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
+	"lms/shared/recent"
 )
 
 // Invoker calls other services; *dapr.Client is one.
@@ -29,7 +29,7 @@ const (
 // reports within two seconds.
 type Courses struct {
 	invoker Invoker
-	taught  *recent[uuid.UUID, map[uuid.UUID]string]
+	taught  *recent.Answers[uuid.UUID, map[uuid.UUID]string]
 }
 
 var _ analytics.Courses = (*Courses)(nil)
@@ -37,12 +37,12 @@ var _ analytics.Courses = (*Courses)(nil)
 // NewCourses makes the client; now is the service's clock.
 func NewCourses(invoker Invoker, now func() time.Time) *Courses {
 	const life, most = 2 * time.Second, 5_000
-	return &Courses{invoker: invoker, taught: newRecent[uuid.UUID, map[uuid.UUID]string](life, most, now)}
+	return &Courses{invoker: invoker, taught: recent.New[uuid.UUID, map[uuid.UUID]string](life, most, now)}
 }
 
 // Taught implements analytics.Courses: courses with the person's role in them.
 func (c *Courses) Taught(ctx context.Context, actor authz.Principal) (map[uuid.UUID]string, error) {
-	if roles, ok := c.taught.get(actor.UserID); ok {
+	if roles, ok := c.taught.Get(actor.UserID); ok {
 		return roles, nil
 	}
 	var reply internalapi.UserCourses
@@ -59,7 +59,7 @@ func (c *Courses) Taught(ctx context.Context, actor authz.Principal) (map[uuid.U
 		}
 	}
 	if len(roles) > 0 {
-		c.taught.put(actor.UserID, roles)
+		c.taught.Put(actor.UserID, roles)
 	}
 	return roles, nil
 }
@@ -67,7 +67,7 @@ func (c *Courses) Taught(ctx context.Context, actor authz.Principal) (map[uuid.U
 // People asks user for names, which are remembered for a minute and never kept.
 type People struct {
 	invoker Invoker
-	known   *recent[uuid.UUID, string]
+	known   *recent.Answers[uuid.UUID, string]
 }
 
 var _ analytics.People = (*People)(nil)
@@ -75,7 +75,7 @@ var _ analytics.People = (*People)(nil)
 // NewPeople makes the client; now is the service's clock.
 func NewPeople(invoker Invoker, now func() time.Time) *People {
 	const life, most = time.Minute, 20_000
-	return &People{invoker: invoker, known: newRecent[uuid.UUID, string](life, most, now)}
+	return &People{invoker: invoker, known: recent.New[uuid.UUID, string](life, most, now)}
 }
 
 // Names implements analytics.People. Who was erased has none.
@@ -83,7 +83,7 @@ func (p *People) Names(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]stri
 	out := make(map[uuid.UUID]string, len(ids))
 	var missing []uuid.UUID
 	for _, id := range ids {
-		if n, ok := p.known.get(id); ok {
+		if n, ok := p.known.Get(id); ok {
 			out[id] = n
 		} else {
 			missing = append(missing, id)
@@ -100,56 +100,11 @@ func (p *People) Names(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]stri
 		}
 		for _, c := range reply.Cards {
 			out[c.ID] = c.Name
-			p.known.put(c.ID, c.Name)
+			p.known.Put(c.ID, c.Name)
 		}
 	}
 	return out, nil
 }
 
 // Forget drops a person's name: after an erasure it must not be shown any more.
-func (p *People) Forget(id uuid.UUID) { p.known.drop(id) }
-
-// recent remembers answers for a short time, and at most so many.
-type recent[K comparable, V any] struct {
-	mu    sync.Mutex
-	life  time.Duration
-	most  int
-	now   func() time.Time
-	known map[K]remembered[V]
-}
-
-type remembered[V any] struct {
-	value V
-	until time.Time
-}
-
-func newRecent[K comparable, V any](life time.Duration, most int, now func() time.Time) *recent[K, V] {
-	return &recent[K, V]{life: life, most: most, now: now, known: map[K]remembered[V]{}}
-}
-
-func (r *recent[K, V]) get(key K) (V, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, ok := r.known[key]
-	if ok && r.now().Before(e.until) {
-		return e.value, true
-	}
-	delete(r.known, key)
-	var none V
-	return none, false
-}
-
-func (r *recent[K, V]) put(key K, v V) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.known) >= r.most {
-		clear(r.known)
-	}
-	r.known[key] = remembered[V]{value: v, until: r.now().Add(r.life)}
-}
-
-func (r *recent[K, V]) drop(key K) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.known, key)
-}
+func (p *People) Forget(id uuid.UUID) { p.known.Drop(id) }

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +16,7 @@ import (
 	"lms/apps/assignment/internal/coursework"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
+	"lms/shared/recent"
 )
 
 // Invoker calls other services; *dapr.Client is one.
@@ -31,7 +31,7 @@ const askTimeout = 2 * time.Second
 // handing in and grading never.
 type Access struct {
 	invoker Invoker
-	open    *recent[seeKey, coursework.Verdict]
+	open    *recent.Answers[seeKey, coursework.Verdict]
 }
 
 var _ coursework.Access = (*Access)(nil)
@@ -44,14 +44,14 @@ type seeKey struct {
 // NewAccess makes the client; now is the service's clock.
 func NewAccess(invoker Invoker, now func() time.Time) *Access {
 	const life, most = 2 * time.Second, 10_000
-	return &Access{invoker: invoker, open: newRecent[seeKey, coursework.Verdict](life, most, now)}
+	return &Access{invoker: invoker, open: recent.New[seeKey, coursework.Verdict](life, most, now)}
 }
 
 // May implements coursework.Access.
 func (a *Access) May(ctx context.Context, ask coursework.Ask) (coursework.Verdict, error) {
 	key := keyOf(ask)
 	if ask.Action == coursework.See && !ask.Fresh {
-		if v, ok := a.open.get(key); ok {
+		if v, ok := a.open.Get(key); ok {
 			return v, nil
 		}
 	}
@@ -74,7 +74,7 @@ func (a *Access) May(ctx context.Context, ask coursework.Ask) (coursework.Verdic
 		v.Reasons = reply.Reasons
 	}
 	if v.Allowed && ask.Action == coursework.See {
-		a.open.put(key, v)
+		a.open.Put(key, v)
 	}
 	return v, nil
 }
@@ -148,49 +148,4 @@ func (a *Access) Learners(ctx context.Context, course uuid.UUID, cursor string) 
 		}
 	}
 	return ids, reply.NextCursor, nil
-}
-
-// recent remembers answers for a short time, and at most so many.
-type recent[K comparable, V any] struct {
-	mu    sync.Mutex
-	life  time.Duration
-	most  int
-	now   func() time.Time
-	known map[K]remembered[V]
-}
-
-type remembered[V any] struct {
-	value V
-	until time.Time
-}
-
-func newRecent[K comparable, V any](life time.Duration, most int, now func() time.Time) *recent[K, V] {
-	return &recent[K, V]{life: life, most: most, now: now, known: map[K]remembered[V]{}}
-}
-
-func (r *recent[K, V]) get(key K) (V, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, ok := r.known[key]
-	if ok && r.now().Before(e.until) {
-		return e.value, true
-	}
-	delete(r.known, key)
-	var none V
-	return none, false
-}
-
-func (r *recent[K, V]) put(key K, v V) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.known) >= r.most {
-		clear(r.known)
-	}
-	r.known[key] = remembered[V]{value: v, until: r.now().Add(r.life)}
-}
-
-func (r *recent[K, V]) drop(key K) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.known, key)
 }

@@ -11,6 +11,7 @@ import (
 	"lms/apps/assignment/internal/coursework"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
+	"lms/shared/recent"
 )
 
 // Limits of one question to user.
@@ -23,7 +24,7 @@ const (
 // People asks user, and remembers cards for a minute.
 type People struct {
 	invoker Invoker
-	known   *recent[uuid.UUID, coursework.Card]
+	known   *recent.Answers[uuid.UUID, coursework.Card]
 }
 
 var _ coursework.Directory = (*People)(nil)
@@ -31,7 +32,7 @@ var _ coursework.Directory = (*People)(nil)
 // NewPeople makes the client; now is the service's clock.
 func NewPeople(invoker Invoker, now func() time.Time) *People {
 	const life, most = time.Minute, 20_000
-	return &People{invoker: invoker, known: newRecent[uuid.UUID, coursework.Card](life, most, now)}
+	return &People{invoker: invoker, known: recent.New[uuid.UUID, coursework.Card](life, most, now)}
 }
 
 // Cards implements coursework.Directory. Only who is known is remembered: somebody
@@ -40,7 +41,7 @@ func (p *People) Cards(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]cour
 	out := make(map[uuid.UUID]coursework.Card, len(ids))
 	var missing []uuid.UUID
 	for _, id := range ids {
-		if c, ok := p.known.get(id); ok {
+		if c, ok := p.known.Get(id); ok {
 			out[id] = c
 		} else {
 			missing = append(missing, id)
@@ -58,14 +59,14 @@ func (p *People) Cards(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]cour
 		for _, c := range reply.Cards {
 			card := coursework.Card{ID: c.ID, Name: c.Name, SortName: c.SortName}
 			out[c.ID] = card
-			p.known.put(c.ID, card)
+			p.known.Put(c.ID, card)
 		}
 	}
 	return out, nil
 }
 
 // Forget drops a person's card: after an erasure nothing may be shown any more.
-func (p *People) Forget(id uuid.UUID) { p.known.drop(id) }
+func (p *People) Forget(id uuid.UUID) { p.known.Drop(id) }
 
 // GroupMembers implements coursework.Directory.
 func (p *People) GroupMembers(ctx context.Context, groups []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error) {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,6 +15,7 @@ import (
 	"lms/shared/authz"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
+	"lms/shared/recent"
 )
 
 // Invoker calls other services; *dapr.Client is one.
@@ -29,7 +29,7 @@ const askTimeout = 2 * time.Second
 // two seconds at most; a denial or a lock never.
 type Members struct {
 	invoker Invoker
-	open    *recent[verdictKey, library.Verdict]
+	open    *recent.Answers[verdictKey, library.Verdict]
 }
 
 var _ library.Members = (*Members)(nil)
@@ -41,7 +41,7 @@ type verdictKey struct{ user, session, course, content uuid.UUID }
 // NewMembers makes the client; now is the service's clock.
 func NewMembers(invoker Invoker, now func() time.Time) *Members {
 	const life, most = 2 * time.Second, 50_000
-	return &Members{invoker: invoker, open: newRecent[verdictKey, library.Verdict](life, most, now)}
+	return &Members{invoker: invoker, open: recent.New[verdictKey, library.Verdict](life, most, now)}
 }
 
 // May implements library.Members.
@@ -50,7 +50,7 @@ func (m *Members) May(ctx context.Context, actor authz.Principal, course uuid.UU
 	if content != nil {
 		key.content = *content
 	}
-	if v, ok := m.open.get(key); ok && !fresh {
+	if v, ok := m.open.Get(key); ok && !fresh {
 		return v, nil
 	}
 	var reply internalapi.AccessVerdict
@@ -71,7 +71,7 @@ func (m *Members) May(ctx context.Context, actor authz.Principal, course uuid.UU
 		v.Reasons = reply.Reasons
 	}
 	if v.Allowed {
-		m.open.put(key, v)
+		m.open.Put(key, v)
 	}
 	return v, nil
 }
@@ -114,43 +114,4 @@ func (p Placements) Usages(ctx context.Context, content uuid.UUID) ([]library.Us
 		}
 	}
 	return out, nil
-}
-
-// recent remembers answers for a short time, and at most so many.
-type recent[K comparable, V any] struct {
-	mu    sync.Mutex
-	life  time.Duration
-	most  int
-	now   func() time.Time
-	known map[K]remembered[V]
-}
-
-type remembered[V any] struct {
-	value V
-	until time.Time
-}
-
-func newRecent[K comparable, V any](life time.Duration, most int, now func() time.Time) *recent[K, V] {
-	return &recent[K, V]{life: life, most: most, now: now, known: map[K]remembered[V]{}}
-}
-
-func (r *recent[K, V]) get(key K) (V, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, ok := r.known[key]
-	if ok && r.now().Before(e.until) {
-		return e.value, true
-	}
-	delete(r.known, key)
-	var none V
-	return none, false
-}
-
-func (r *recent[K, V]) put(key K, v V) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.known) >= r.most {
-		clear(r.known)
-	}
-	r.known[key] = remembered[V]{value: v, until: r.now().Add(r.life)}
 }

@@ -12,13 +12,14 @@ import (
 	"lms/shared/authz"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
+	"lms/shared/recent"
 )
 
 // QuizMembers asks enrollment who may do what with quizzes. Only what allows is
 // remembered, for two seconds at most; a denial or a lock never.
 type QuizMembers struct {
 	invoker Invoker
-	open    *recent[quizKey, quiz.Verdict]
+	open    *recent.Answers[quizKey, quiz.Verdict]
 }
 
 var _ quiz.Members = (*QuizMembers)(nil)
@@ -31,7 +32,7 @@ type quizKey struct {
 // NewQuizMembers makes the client; now is the service's clock.
 func NewQuizMembers(invoker Invoker, now func() time.Time) *QuizMembers {
 	const life, most = 2 * time.Second, 50_000
-	return &QuizMembers{invoker: invoker, open: newRecent[quizKey, quiz.Verdict](life, most, now)}
+	return &QuizMembers{invoker: invoker, open: recent.New[quizKey, quiz.Verdict](life, most, now)}
 }
 
 // May implements quiz.Members.
@@ -41,7 +42,7 @@ func (m *QuizMembers) May(ctx context.Context, actor authz.Principal, ask quiz.A
 		key.quiz = *ask.QuizID
 	}
 	if !ask.Fresh {
-		if v, ok := m.open.get(key); ok {
+		if v, ok := m.open.Get(key); ok {
 			return v, nil
 		}
 	}
@@ -63,7 +64,7 @@ func (m *QuizMembers) May(ctx context.Context, actor authz.Principal, ask quiz.A
 		v.Reasons = reply.Reasons
 	}
 	if v.Allowed {
-		m.open.put(key, v)
+		m.open.Put(key, v)
 	}
 	return v, nil
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +17,7 @@ import (
 	"lms/shared/apperr"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
+	"lms/shared/recent"
 )
 
 // Invoker calls other services; *dapr.Client is one.
@@ -62,8 +62,8 @@ func (p People) Cards(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]catal
 type Membership struct {
 	invoker Invoker
 	log     *slog.Logger
-	open    *recent[verdictKey, catalog.Verdict]
-	courses *recent[uuid.UUID, []uuid.UUID]
+	open    *recent.Answers[verdictKey, catalog.Verdict]
+	courses *recent.Answers[uuid.UUID, []uuid.UUID]
 }
 
 var _ catalog.Membership = (*Membership)(nil)
@@ -75,8 +75,8 @@ func NewMembership(invoker Invoker, log *slog.Logger, now func() time.Time) *Mem
 	const life, most = 2 * time.Second, 10_000
 	return &Membership{
 		invoker: invoker, log: log,
-		open:    newRecent[verdictKey, catalog.Verdict](life, most, now),
-		courses: newRecent[uuid.UUID, []uuid.UUID](life, most, now),
+		open:    recent.New[verdictKey, catalog.Verdict](life, most, now),
+		courses: recent.New[uuid.UUID, []uuid.UUID](life, most, now),
 	}
 }
 
@@ -86,7 +86,7 @@ func (m *Membership) May(ctx context.Context, user, course uuid.UUID, item *uuid
 	if item != nil {
 		key.item = *item
 	}
-	if v, ok := m.open.get(key); ok {
+	if v, ok := m.open.Get(key); ok {
 		return v, nil
 	}
 	var reply internalapi.AccessVerdict
@@ -102,7 +102,7 @@ func (m *Membership) May(ctx context.Context, user, course uuid.UUID, item *uuid
 		v.Reasons = reply.Reasons
 	}
 	if v.Allowed {
-		m.open.put(key, v)
+		m.open.Put(key, v)
 	}
 	return v, nil
 }
@@ -120,7 +120,7 @@ func enrolled(v internalapi.AccessVerdict) bool {
 // CoursesOf implements catalog.Membership. A list of courses is still worth having
 // without those that only enrollment knows of: while it is away, there are none.
 func (m *Membership) CoursesOf(ctx context.Context, user uuid.UUID) ([]uuid.UUID, error) {
-	if ids, ok := m.courses.get(user); ok {
+	if ids, ok := m.courses.Get(user); ok {
 		return ids, nil
 	}
 	var reply internalapi.UserCourses
@@ -140,45 +140,6 @@ func (m *Membership) CoursesOf(ctx context.Context, user uuid.UUID) ([]uuid.UUID
 	for i, c := range reply.Items {
 		ids[i] = c.CourseID
 	}
-	m.courses.put(user, ids)
+	m.courses.Put(user, ids)
 	return ids, nil
-}
-
-// recent remembers answers for a short time, and at most so many.
-type recent[K comparable, V any] struct {
-	mu    sync.Mutex
-	life  time.Duration
-	most  int
-	now   func() time.Time
-	known map[K]remembered[V]
-}
-
-type remembered[V any] struct {
-	value V
-	until time.Time
-}
-
-func newRecent[K comparable, V any](life time.Duration, most int, now func() time.Time) *recent[K, V] {
-	return &recent[K, V]{life: life, most: most, now: now, known: map[K]remembered[V]{}}
-}
-
-func (r *recent[K, V]) get(key K) (V, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, ok := r.known[key]
-	if ok && r.now().Before(e.until) {
-		return e.value, true
-	}
-	delete(r.known, key)
-	var none V
-	return none, false
-}
-
-func (r *recent[K, V]) put(key K, v V) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.known) >= r.most {
-		clear(r.known)
-	}
-	r.known[key] = remembered[V]{value: v, until: r.now().Add(r.life)}
 }

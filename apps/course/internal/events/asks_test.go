@@ -111,15 +111,3 @@ func TestAnswersThatDoNotComeAreNotMadeUp(t *testing.T) {
 	require.Len(t, o.calls, 4)
 	require.Equal(t, "/internal/users/"+user.String()+"/courses", o.calls[3].Path)
 }
-
-func TestWhatIsRememberedIsBounded(t *testing.T) {
-	t.Parallel()
-	r := newRecent[int, int](time.Hour, 10, time.Now)
-	for i := range 1_000 {
-		r.put(i, i)
-		require.LessOrEqual(t, len(r.known), 10)
-	}
-	v, ok := r.get(999)
-	require.True(t, ok)
-	require.Equal(t, 999, v)
-}

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +17,7 @@ import (
 	"lms/shared/apperr"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/dapr"
+	"lms/shared/recent"
 )
 
 // Invoker calls other services; *dapr.Client is one.
@@ -38,22 +38,14 @@ const (
 // there.
 type People struct {
 	invoker Invoker
-	now     func() time.Time
-
-	mu    sync.Mutex
-	known map[uuid.UUID]knownCard
-}
-
-type knownCard struct {
-	card  notification.Card
-	until time.Time
+	known   *recent.Answers[uuid.UUID, notification.Card]
 }
 
 var _ notification.Directory = (*People)(nil)
 
 // NewPeople makes the client; now is the service's clock.
 func NewPeople(invoker Invoker, now func() time.Time) *People {
-	return &People{invoker: invoker, now: now, known: map[uuid.UUID]knownCard{}}
+	return &People{invoker: invoker, known: recent.New[uuid.UUID, notification.Card](cardLife, cardsKept, now)}
 }
 
 // Cards implements notification.Directory.
@@ -84,12 +76,9 @@ func away(app string, err error) error {
 }
 
 func (p *People) recall(ids []uuid.UUID, out map[uuid.UUID]notification.Card) (missing []uuid.UUID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := p.now()
 	for _, id := range ids {
-		if k, ok := p.known[id]; ok && now.Before(k.until) {
-			out[id] = k.card
+		if card, ok := p.known.Get(id); ok {
+			out[id] = card
 		} else {
 			missing = append(missing, id)
 		}
@@ -98,28 +87,18 @@ func (p *People) recall(ids []uuid.UUID, out map[uuid.UUID]notification.Card) (m
 }
 
 func (p *People) remember(cards []internalapi.Card, out map[uuid.UUID]notification.Card) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.known) >= cardsKept {
-		clear(p.known)
-	}
-	until := p.now().Add(cardLife)
 	for _, c := range cards {
 		card := notification.Card{
 			ID: c.ID, TenantID: c.TenantID, Name: c.Name, Email: c.Email, EmailVerified: c.EmailVerified,
 			Locale: c.Locale, TimeZone: c.TimeZone, Status: c.Status,
 		}
 		out[c.ID] = card
-		p.known[c.ID] = knownCard{card, until}
+		p.known.Put(c.ID, card)
 	}
 }
 
 // Forget implements notification.Directory.
-func (p *People) Forget(id uuid.UUID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.known, id)
-}
+func (p *People) Forget(id uuid.UUID) { p.known.Drop(id) }
 
 // Roster asks enrollment.
 type Roster struct{ Invoker Invoker }
