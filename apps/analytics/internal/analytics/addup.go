@@ -2,11 +2,11 @@ package analytics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"lms/apps/analytics/internal/history"
 	"lms/apps/analytics/internal/tally"
@@ -133,20 +133,21 @@ const few = 2_000
 func bookOf(events []history.Event) (*tally.Book, error) {
 	n := min(runtime.GOMAXPROCS(0), 1+len(events)/few)
 	books := make([]*tally.Book, n)
-	var g errgroup.Group
+	errs := make([]error, n)
+	var all sync.WaitGroup
 	for i := range books {
 		share := events[i*len(events)/n : (i+1)*len(events)/n]
-		g.Go(func() error {
+		all.Go(func() {
 			books[i] = tally.NewBook()
 			for _, e := range share {
-				if err := books[i].Add(e); err != nil {
-					return err
+				if errs[i] = books[i].Add(e); errs[i] != nil {
+					return
 				}
 			}
-			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	for _, b := range books[1:] {
