@@ -17,7 +17,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,7 +50,7 @@ type Options struct {
 // into the folder of the data and says what to start. It answers some seconds after
 // its start.
 func Command(ctx context.Context, o Options) (childproc.Spec, error) {
-	java, err := findJava(ctx)
+	java, err := findJava(ctx, o.Say)
 	if err != nil {
 		return childproc.Spec{}, err
 	}
@@ -62,7 +62,7 @@ func Command(ctx context.Context, o Options) (childproc.Spec, error) {
 	if err != nil {
 		return childproc.Spec{}, err
 	}
-	config, err := configure(home, o, who)
+	config, err := configure(ctx, home, java, o, who)
 	if err != nil {
 		return childproc.Spec{}, err
 	}
@@ -90,7 +90,7 @@ func Folder(parent, name string) (string, error) {
 
 // configure writes the configuration, without passwords and certificates: it listens
 // on loopback only.
-func configure(home string, o Options, who *syscall.Credential) (string, error) {
+func configure(ctx context.Context, home, java string, o Options, who *syscall.Credential) (string, error) {
 	config := filepath.Join(o.Data, "config")
 	for _, dir := range []string{config, filepath.Join(o.Data, "data"), filepath.Join(o.Data, "logs"), filepath.Join(o.Data, "tmp")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -117,7 +117,9 @@ func configure(home string, o Options, who *syscall.Credential) (string, error) 
 		}
 		text := string(raw)
 		if name == "jvm.options" {
-			text = withoutFiles(text)
+			if text = withoutFiles(text); !hasModule(ctx, java, vectors) {
+				text = without(text, vectors) // it would not start; searches by vector are slower
+			}
 		}
 		if err := os.WriteFile(filepath.Join(config, name), []byte(text), 0o600); err != nil {
 			return "", fmt.Errorf("configuration of OpenSearch: %w", err)
@@ -136,9 +138,14 @@ func configure(home string, o Options, who *syscall.Credential) (string, error) 
 
 // withoutFiles leaves out options that write files beside the program.
 func withoutFiles(options string) string {
+	return without(options, "logs/", "HeapDumpPath", "ErrorFile")
+}
+
+// without leaves out the options that hold one of some words.
+func without(options string, words ...string) string {
 	var out []string
 	for line := range strings.Lines(options) {
-		if !strings.Contains(line, "logs/") && !strings.Contains(line, "HeapDumpPath") && !strings.Contains(line, "ErrorFile") {
+		if !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(line, w) }) {
 			out = append(out, line)
 		}
 	}
@@ -163,38 +170,6 @@ func unprivileged() (*syscall.Credential, error) {
 		}
 	}
 	return nil, errors.New("OpenSearch refuses to run as root, and this machine has neither a user opensearch nor nobody: make one (useradd --system opensearch) or start as an ordinary user")
-}
-
-var javaVersion = regexp.MustCompile(`version "(\d+)`)
-
-// findJava is the newest Java of this machine that suffices.
-func findJava(ctx context.Context) (string, error) {
-	candidates, err := filepath.Glob("/usr/lib/jvm/*/bin/java")
-	if err != nil {
-		return "", fmt.Errorf("look for Java: %w", err)
-	}
-	if home := os.Getenv("JAVA_HOME"); home != "" {
-		candidates = append(candidates, filepath.Join(home, "bin", "java"))
-	}
-	if path, err := exec.LookPath("java"); err == nil {
-		candidates = append(candidates, path)
-	}
-	best, found := 0, ""
-	for _, c := range candidates {
-		out, err := exec.CommandContext(ctx, c, "-version").CombinedOutput() //nolint:gosec // G702: the caller names the Java that is to run
-		if err != nil {
-			continue // a folder without a working Java
-		}
-		if m := javaVersion.FindSubmatch(out); m != nil {
-			if v, err := strconv.Atoi(string(m[1])); err == nil && v > best {
-				best, found = v, c
-			}
-		}
-	}
-	if best < leastJDK {
-		return "", fmt.Errorf("OpenSearch needs Java %d or newer, found is %d: install one or name it by JAVA_HOME", leastJDK, best)
-	}
-	return found, nil
 }
 
 // cacheDir is where the unprivileged user can read what was fetched.
@@ -241,7 +216,7 @@ func fetch(ctx context.Context, say func(string)) (string, error) {
 		return "", fmt.Errorf("fetch %s: %w\n%s", artifact, err, out)
 	}
 	file := filepath.Join(cache, "opensearch-"+Version+".zip")
-	if err := check(file); err != nil {
+	if err := check(file, sum); err != nil {
 		return "", err
 	}
 	if err := unpack(file, cache, home); err != nil {
@@ -250,7 +225,7 @@ func fetch(ctx context.Context, say func(string)) (string, error) {
 	return home, os.Remove(file)
 }
 
-func check(file string) error {
+func check(file, sum string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("read what was fetched: %w", err)
@@ -261,7 +236,7 @@ func check(file string) error {
 		return fmt.Errorf("read what was fetched: %w", err)
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != sum {
-		return fmt.Errorf("%s is not OpenSearch %s as it was tried: its sum is %s, not %s", file, Version, got, sum)
+		return fmt.Errorf("%s is not what was tried: its sum is %s, not %s", file, got, sum)
 	}
 	return nil
 }
