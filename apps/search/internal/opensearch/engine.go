@@ -250,6 +250,8 @@ type hits struct {
 
 // Search implements search.Engine.
 func (e *Engine) Search(ctx context.Context, q search.Request) (search.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, searchTimeout)
+	defer cancel()
 	if err := e.ensure(ctx); err != nil {
 		return search.Result{}, err
 	}
@@ -298,6 +300,8 @@ func keyOf(v any) string {
 
 // Fetch implements search.Engine. It sees what was written a moment ago.
 func (e *Engine) Fetch(ctx context.Context, ids []string) (map[string]search.Hit, error) {
+	ctx, cancel := context.WithTimeout(ctx, searchTimeout)
+	defer cancel()
 	if err := e.ensure(ctx); err != nil || len(ids) == 0 {
 		return map[string]search.Hit{}, err
 	}

@@ -17,8 +17,9 @@ import (
 
 // Timeouts of one request.
 const (
-	askTimeout   = 5 * time.Second
-	writeTimeout = 30 * time.Second
+	askTimeout    = 5 * time.Second
+	searchTimeout = 10 * time.Second // somebody waits for it
+	writeTimeout  = 30 * time.Second
 )
 
 // refusal is what the cluster says when it refuses.
