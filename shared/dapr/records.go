@@ -24,6 +24,10 @@ type Records struct {
 	Sidecar States
 	// Component is the name of the state component.
 	Component string
+	// Prefix begins every key. A component keeps the keys of all its services side
+	// by side: two that use the same part of the kit, such as inbox/keyed, must
+	// differ in it.
+	Prefix string
 	// Timeout bounds one read or write; 2 s if zero.
 	Timeout time.Duration
 	// Away is what callers are told when the component cannot be asked; of
@@ -44,7 +48,7 @@ func (s Records) bounded(ctx context.Context) (context.Context, context.CancelFu
 func (s Records) Get(ctx context.Context, key string) (record.Entry, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	st, err := s.Sidecar.GetState(ctx, s.Component, key)
+	st, err := s.Sidecar.GetState(ctx, s.Component, s.Prefix+key)
 	if err != nil {
 		return record.Entry{}, s.away(err)
 	}
@@ -55,7 +59,7 @@ func (s Records) Get(ctx context.Context, key string) (record.Entry, error) {
 func (s Records) Put(ctx context.Context, key string, value []byte, w record.Write) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	return s.away(s.Sidecar.SaveState(ctx, s.Component, key, value,
+	return s.away(s.Sidecar.SaveState(ctx, s.Component, s.Prefix+key, value,
 		SaveOptions{ETag: w.ETag, FirstWrite: w.ETag == "", TTL: w.TTL}))
 }
 

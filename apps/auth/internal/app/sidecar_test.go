@@ -62,6 +62,7 @@ func serveDirectory(d *directory, verifier *authn.Verifier) http.Handler {
 
 func handle[In, Out any](v *authn.Verifier, fn func(context.Context, In) (Out, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "of the app") // as every service answers
 		p, _, err := v.Verify(r.Context(), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 		if err == nil && p.Service != "auth" {
 			err = apperr.Forbidden("only auth may ask")

@@ -78,8 +78,12 @@ func (s *school) brokerUp(t testing.TB) {
 // each start and stand nowhere else.
 func (s *school) setting(t testing.TB, service, name string) string {
 	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", s.Process(t, service, "service").PID))
-	require.NoError(t, err)
+	var raw []byte
+	await(t, time.Minute, service+" runs", func() (read bool) { // it may just be started again
+		var err error
+		raw, err = os.ReadFile(fmt.Sprintf("/proc/%d/environ", s.Process(t, service, "service").PID))
+		return err == nil && len(raw) > 0
+	})
 	for _, kv := range strings.Split(string(raw), "\x00") {
 		if value, ok := strings.CutPrefix(kv, name+"="); ok {
 			return value

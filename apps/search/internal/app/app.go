@@ -45,7 +45,7 @@ func Build(_ context.Context, k *service.Kit) error {
 		return err
 	}
 	store := dapr.Records{
-		Sidecar: k.Dapr, Component: component, Timeout: 5 * time.Second,
+		Sidecar: k.Dapr, Component: component, Prefix: "search.", Timeout: 5 * time.Second,
 		Away: apperr.Unavailable("state_unavailable", "The search cannot keep this at the moment. Try again."),
 	}
 	b := build(k, engine, settle, store, events.Sources{Invoker: k.Dapr}, events.NewMembers(k.Dapr, k.Now))
