@@ -5,7 +5,10 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
+	"time"
 )
 
 // The range lies below the one from which the kernel takes the local ports of
@@ -16,7 +19,32 @@ const (
 	highest = 32000
 )
 
-// Pick returns n different ports on which 127.0.0.1 can be listened to now.
+// reserved is how long a port that was picked is left alone by others: those who
+// start whole installations side by side pick for programs that listen later.
+const reserved = 2 * time.Minute
+
+// reserve notes in a folder of the machine that a port was picked, and says no
+// where somebody has done so just now. Where the folder cannot be used, nobody is
+// kept away: picking is then as good as looking.
+func reserve(port int, now time.Time) bool {
+	dir := filepath.Join(os.TempDir(), "lms-ports-"+strconv.Itoa(os.Getuid()))
+	if os.MkdirAll(dir, 0o700) != nil {
+		return true
+	}
+	note := filepath.Join(dir, strconv.Itoa(port))
+	f, err := os.OpenFile(note, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		return f.Close() == nil
+	}
+	info, err := os.Stat(note)
+	if err != nil {
+		return true
+	}
+	return now.Sub(info.ModTime()) > reserved && os.Chtimes(note, now, now) == nil
+}
+
+// Pick returns n different ports on which 127.0.0.1 can be listened to now, and
+// which nobody else has picked within two minutes.
 func Pick(n int) ([]int, error) {
 	ports := make([]int, 0, n)
 	held := make([]net.Listener, 0, n)
@@ -36,7 +64,9 @@ func Pick(n int) ([]int, error) {
 			continue // taken
 		}
 		held = append(held, l)
-		ports = append(ports, port)
+		if reserve(port, time.Now()) {
+			ports = append(ports, port)
+		}
 	}
 	return nil, errors.New("no free TCP port between 20000 and 32000 on 127.0.0.1: end programs that hold them")
 }

@@ -20,6 +20,13 @@ const (
 // redisPackage is Debian's; 7.0 in bookworm.
 const redisPackage = "redis-server"
 
+// RedisServer is Redis's program, the machine's own or Debian's, fetched once, and
+// the environment that it runs in; say tells people what is fetched.
+func RedisServer(ctx context.Context, say func(string)) (program string, environment []string, err error) {
+	tree, err := debian(ctx, redisPackage, "redis-server", say)
+	return tree.program, tree.environment, err
+}
+
 func redis(name, variable string, kind supervisor.Kind, keep retention) Component {
 	return Component{
 		Name: name, Kind: kind, Variables: []string{variable}, Ports: 1,

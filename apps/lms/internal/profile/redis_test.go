@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"lms/apps/lms/internal/infra"
 	"lms/apps/lms/internal/profile"
 	"lms/shared/freeport"
 )
@@ -20,12 +22,13 @@ import (
 // redisServer starts Redis with settings and returns its address.
 func redisServer(t *testing.T, settings ...string) string {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	require.NoError(t, err, "redis-server is needed: apt-get install redis-server")
+	program, environment, err := infra.RedisServer(t.Context(), func(line string) { t.Log(line) })
+	require.NoError(t, err)
 	ports, err := freeport.Pick(1)
 	require.NoError(t, err)
 	args := append([]string{"--port", strconv.Itoa(ports[0]), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", ""}, settings...)
 	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), environment...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
