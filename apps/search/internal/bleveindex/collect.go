@@ -37,7 +37,7 @@ func (o *one) search(ctx context.Context, q search.Request) (out search.Result, 
 		if p.gone != nil {
 			docs = roaring.AndNot(docs, p.gone)
 		}
-		out.Total += int(docs.GetCardinality()) //nolint:gosec // fits
+		out.Total += int(docs.GetCardinality()) // fits
 		if err := counted.add(p, docs, q.Facets); err != nil {
 			return search.Result{}, err
 		}
@@ -240,7 +240,7 @@ func (e *entry) hopeless() bool {
 		if !ok {
 			return false
 		}
-		e.limit = uint32(sort.Search(len(column.terms), func(i int) bool { return column.terms[i] > key })) //nolint:gosec // fewer than there are documents
+		e.limit = uint32(sort.Search(len(column.terms), func(i int) bool { return column.terms[i] > key })) // fewer than there are documents
 		e.asOf = e.changes + 1
 	}
 	value, ok := column.first(e.next.doc)

@@ -45,7 +45,7 @@ func newColumn(p *part, field string) (*column, error) {
 	begin := 0
 	for term, end := range ends {
 		for _, d := range docs[begin:end] {
-			c.values[next[d]] = uint32(term) //nolint:gosec // fewer than there are documents and values
+			c.values[next[d]] = uint32(term) // fewer than there are documents and values
 			next[d]++
 		}
 		begin = end
@@ -76,7 +76,7 @@ func (c *column) between(from, to *string) *roaring.Bitmap {
 	}
 	out := roaring.New()
 	var docs []uint32
-	for d := range uint32(len(c.starts) - 1) { //nolint:gosec // documents of a segment are counted in 32 bits
+	for d := range uint32(len(c.starts) - 1) { // documents of a segment are counted in 32 bits
 		for _, v := range c.of(d) {
 			if int(v) >= least && int(v) < most {
 				docs = append(docs, d)

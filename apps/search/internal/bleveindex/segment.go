@@ -186,7 +186,7 @@ func bitmapOf(list segment.PostingsList) (*roaring.Bitmap, error) {
 	out := roaring.New()
 	if fast, ok := it.(segment.OptimizablePostingsIterator); ok {
 		if only, ok := fast.DocNum1Hit(); ok {
-			out.Add(uint32(only)) //nolint:gosec // documents of a segment are counted in 32 bits
+			out.Add(uint32(only)) // documents of a segment are counted in 32 bits
 			return out, nil
 		}
 		if all := fast.ActualBitmap(); all != nil {
@@ -199,7 +199,7 @@ func bitmapOf(list segment.PostingsList) (*roaring.Bitmap, error) {
 		if err != nil || at == nil {
 			return out, err
 		}
-		out.Add(uint32(at.Number())) //nolint:gosec // as above
+		out.Add(uint32(at.Number())) // as above
 	}
 }
 

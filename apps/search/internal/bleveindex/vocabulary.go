@@ -56,9 +56,9 @@ func newVocabulary(p *part, fields []string) (*vocabulary, error) {
 	var text strings.Builder
 	for w := range maps.Keys(words) {
 		text.WriteString(w)
-		v.starts = append(v.starts, uint32(text.Len())) //nolint:gosec // the words of a segment are less than 4 GiB
+		v.starts = append(v.starts, uint32(text.Len())) // the words of a segment are less than 4 GiB
 		v.letters = append(v.letters, language.LettersOf(w))
-		v.lengths = append(v.lengths, uint8(min(utf8.RuneCountInString(w), longest))) //nolint:gosec // is bounded
+		v.lengths = append(v.lengths, uint8(min(utf8.RuneCountInString(w), longest))) // is bounded
 	}
 	v.text = text.String()
 	return v, nil

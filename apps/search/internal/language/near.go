@@ -42,7 +42,7 @@ func NewNear(word string, edits int) *Near {
 // LettersOf has a bit for each letter of a word. Some letters share one.
 func LettersOf(word string) (out uint64) {
 	for _, r := range word {
-		out |= 1 << (uint32(r) & 63) //nolint:gosec // any bits will do
+		out |= 1 << (uint32(r) & 63) // any bits will do
 	}
 	return out
 }
