@@ -52,7 +52,11 @@ type ground struct {
 // to recommend.
 func grounds() []ground {
 	return []ground{
-		{name: "embedded"}, {name: "kafka"}, {name: "redis"}, {name: "rabbitmq"}, {name: "nats"},
+		{name: "embedded"},
+		{name: "kafka"},
+		{name: "redis"},
+		{name: "rabbitmq"},
+		{name: "nats"},
 		{
 			name: "mqtt", folder: "./apps/lms/internal/chaos/testdata/mqtt", small: true,
 			without: "without second replicas, whose client ids would be the same",
