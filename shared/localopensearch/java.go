@@ -29,11 +29,12 @@ const vectors = "jdk.incubator.vector"
 
 var javaVersion = regexp.MustCompile(`version "(\d+)`)
 
-// findJava is the newest Java of this machine that suffices, else one of PyPI's.
-func findJava(ctx context.Context, say func(string)) (string, error) {
+// NewestJava is the newest Java of this machine (JAVA_HOME, PATH, the usual
+// folder) and its major version; 0 where there is none.
+func NewestJava(ctx context.Context) (path string, version int, err error) {
 	candidates, err := filepath.Glob("/usr/lib/jvm/*/bin/java")
 	if err != nil {
-		return "", fmt.Errorf("look for Java: %w", err)
+		return "", 0, fmt.Errorf("look for Java: %w", err)
 	}
 	if home := os.Getenv("JAVA_HOME"); home != "" {
 		candidates = append(candidates, filepath.Join(home, "bin", "java"))
@@ -41,26 +42,34 @@ func findJava(ctx context.Context, say func(string)) (string, error) {
 	if path, err := exec.LookPath("java"); err == nil {
 		candidates = append(candidates, path)
 	}
-	best, found := 0, ""
 	for _, c := range candidates {
-		out, err := exec.CommandContext(ctx, c, "-version").CombinedOutput() //nolint:gosec // G702: the caller names the Java that is to run
+		out, err := exec.CommandContext(ctx, c, "-version").CombinedOutput() //nolint:gosec // G702: the user's own JAVA_HOME and PATH
 		if err != nil {
 			continue // a folder without a working Java
 		}
 		if m := javaVersion.FindSubmatch(out); m != nil {
-			if v, err := strconv.Atoi(string(m[1])); err == nil && v > best {
-				best, found = v, c
+			if v, err := strconv.Atoi(string(m[1])); err == nil && v > version {
+				path, version = c, v
 			}
 		}
 	}
-	if best < leastJDK {
-		java, err := fetchJava(ctx, say)
-		if err != nil {
-			return "", fmt.Errorf("OpenSearch needs Java %d or newer, found is %d: install one or name it by JAVA_HOME (%w)", leastJDK, best, err)
-		}
-		return java, nil
+	return path, version, nil
+}
+
+// findJava is the newest Java of this machine that suffices, else one of PyPI's.
+func findJava(ctx context.Context, say func(string)) (string, error) {
+	found, version, err := NewestJava(ctx)
+	if err != nil {
+		return "", err
 	}
-	return found, nil
+	if version >= leastJDK {
+		return found, nil
+	}
+	java, err := fetchJava(ctx, say)
+	if err != nil {
+		return "", fmt.Errorf("OpenSearch needs Java %d or newer, found is %d: install one or name it by JAVA_HOME (%w)", leastJDK, version, err)
+	}
+	return java, nil
 }
 
 // hasModule says whether a Java has a module.
