@@ -281,11 +281,13 @@ func TestWhatIsStuckKeepsNoPaymentWaiting(t *testing.T) {
 	w.seller()
 	course := w.course(0)
 	plan := w.plan([]uuid.UUID{course})
+	patience := w.service.Settings.WaitFor
 	w.service.Settings.WaitFor = time.Millisecond
 	w.school.mu.Lock()
 	w.school.away = true
 	w.school.mu.Unlock()
 	stuck := w.checkout(w.learner(), plan)
+	w.service.Settings.WaitFor = patience
 	require.Equal(t, "preparing", stuck.State)
 	w.copied(stuck.ID, sweep.Batch+50)
 	w.school.mu.Lock()
