@@ -229,6 +229,11 @@ func (c *Consumer) Repair(ctx context.Context) error {
 	return c.repair.Repair(ctx)
 }
 
+// Began is when the store came into use; see Places.Began.
+func (c *Consumer) Began(ctx context.Context) (time.Time, error) {
+	return c.places.Began(ctx, c.topics)
+}
+
 // Flush writes the positions.
 func (c *Consumer) Flush(ctx context.Context) error { return c.places.Flush(ctx) }
 

@@ -299,6 +299,66 @@ func TestANumberThatWasNotNotedIsFetchedAgain(t *testing.T) {
 	require.Equal(t, 2, w.a.count(id))
 }
 
+func TestAStoreKnowsSinceWhenItIsInUse(t *testing.T) {
+	t.Parallel()
+	t.Run("since it was first looked at and held nothing", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		began := w.clock.Now()
+		for range 3 {
+			at, err := w.replica().Began(t.Context())
+			require.NoError(t, err)
+			require.True(t, at.Equal(began), "%s, not %s", at, began)
+			_, raw := w.event(1)
+			w.deliver(raw)
+			require.NoError(t, w.c.Flush(t.Context()))
+			w.clock.Advance(time.Hour)
+		}
+	})
+	t.Run("of two replicas that look at once the first counts", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		began := w.clock.Now()
+		var once sync.Once
+		w.store.Before(func(op, key string) {
+			if op == "put" && key == "began" {
+				once.Do(func() {
+					w.store.Before(nil)
+					_, err := w.replica().Began(t.Context())
+					require.NoError(t, err)
+				})
+			}
+		})
+		w.clock.Advance(time.Hour)
+		at, err := w.c.Began(t.Context())
+		require.NoError(t, err)
+		again, err := w.replica().Began(t.Context())
+		require.NoError(t, err)
+		require.True(t, at.Equal(again))
+		require.True(t, at.Equal(began.Add(time.Hour)))
+	})
+	t.Run("always, where it held positions before this was noted", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		_, raw := w.event(1)
+		w.deliver(raw)
+		require.NoError(t, w.c.Flush(t.Context()))
+		at, err := w.replica().Began(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, at)
+	})
+	t.Run("unknown while it is away", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.store.SetFail(true)
+		_, err := w.c.Began(t.Context())
+		require.True(t, apperr.IsKind(err, apperr.KindUnavailable))
+		w.store.SetFail(false)
+		_, err = w.c.Began(t.Context())
+		require.NoError(t, err)
+	})
+}
+
 func TestReplayBringsWhatIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -25,17 +25,75 @@ type positions struct {
 // nobody twice.
 type Places struct {
 	book    *record.Book[positions]
+	first   *record.Book[beginning]
+	now     func() time.Time
 	letters *Letters
 
 	mu    sync.Mutex
 	noted map[string]map[string][]inbox.Span // topic → stream
+	began *time.Time                         // nil: not asked yet
 }
 
 var _ inbox.Positions = (*Places)(nil)
 
 // NewPlaces makes them.
 func NewPlaces(store record.Store, now func() time.Time, letters *Letters) *Places {
-	return &Places{book: record.Durable[positions](store, now, nil), letters: letters, noted: map[string]map[string][]inbox.Span{}}
+	return &Places{
+		book: record.Durable[positions](store, now, nil), first: record.Durable[beginning](store, now, nil), now: now, letters: letters,
+		noted: map[string]map[string][]inbox.Span{},
+	}
+}
+
+// beginning is when a store was first looked at and held no position.
+type beginning struct {
+	At time.Time `json:"at,omitzero"` // zero: it held some before anybody noted when it began
+}
+
+const beginningKey = "began"
+
+// Began is when this store came into use: when it was first asked for, with no
+// position in it. What happened before has perhaps had its effect on the memory of
+// another store. Zero for one that had positions before this was noted. It has to be
+// asked for before an event is applied.
+func (p *Places) Began(ctx context.Context, topics []string) (time.Time, error) {
+	p.mu.Lock()
+	known := p.began
+	p.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
+	b, err := p.first.Get(ctx, beginningKey)
+	if err == nil && b == nil {
+		b, err = p.begin(ctx, topics)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("beginning of the store: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.began = &b.At
+	return b.At, nil
+}
+
+// begin notes the beginning. Of two replicas the first one's counts, which also has
+// seen no position of the other's.
+func (p *Places) begin(ctx context.Context, topics []string) (*beginning, error) {
+	at := p.now()
+	for _, topic := range topics {
+		d, err := p.book.Get(ctx, placesKey(topic))
+		if err != nil {
+			return nil, err
+		}
+		if d != nil && len(d.Streams) > 0 {
+			at = time.Time{}
+		}
+	}
+	return p.first.Update(ctx, beginningKey, func(b *beginning) (*beginning, error) {
+		if b != nil {
+			return b, record.ErrKeep
+		}
+		return &beginning{At: at}, nil
+	})
 }
 
 func placesKey(topic string) string { return "positions." + topic }

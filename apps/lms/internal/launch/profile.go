@@ -116,7 +116,7 @@ func switched(before, now string, files bool) []string {
 	}
 	return append(first,
 		fmt.Sprintf("  undelivered messages do not travel: their readers fetch them from the publishers' outboxes, so that nothing committed is lost; `lms outbox drain` under %s, before the switch, leaves the fewest", before),
-		fmt.Sprintf("  sessions do not travel: everybody signs in anew; in-app messages, preferences and mail that waits stay in the store of %s: new lists are made from what publishers keep (30 days), whose mails go out again", before),
+		fmt.Sprintf("  sessions do not travel: everybody signs in anew; in-app messages, preferences and mail that waits stay in the store of %s: new lists are made from what publishers keep (30 days), of which the last hour is mailed, perhaps once more", before),
 	)
 }
 

@@ -16,7 +16,7 @@ func TestASwitchOfProfilesSaysWhatDoesNotTravel(t *testing.T) {
 	said := strings.Join(switched("embedded", "kafka", true), "\n")
 	for _, what := range []string{
 		"profile kafka over the data of embedded", "undelivered messages do not travel", "`lms outbox drain` under embedded", "nothing committed is lost",
-		"sessions do not travel", "in-app messages, preferences and mail that waits stay in the store of embedded", "go out again",
+		"sessions do not travel", "in-app messages, preferences and mail that waits stay in the store of embedded", "the last hour is mailed, perhaps once more",
 	} {
 		require.Contains(t, said, what)
 	}

@@ -3,6 +3,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -131,7 +132,7 @@ func build(k *service.Kit, cfg Config, o outside) (*built, error) {
 			Forgotten: func(n int) { k.Metrics.Inbox("memory", "forgotten", n) },
 		},
 	})
-	b.consumer = events.NewConsumer(b.service, keyed.Options{
+	b.consumer = events.NewConsumer(b.service, cfg.LookBack, keyed.Options{
 		Store: o.store, Producers: o.producers, Log: k.Log, Now: k.Now, NewID: k.NewID,
 		Metrics: k.InboxMetrics(),
 	})
@@ -188,7 +189,12 @@ func run(k *service.Kit, cfg Config, b *built) {
 		}
 		return nil
 	})
-	k.Every("positions", flushEvery, b.consumer.Flush)
+	k.Every("positions", flushEvery, func(ctx context.Context) error {
+		// Also before the first event comes: a broker that is away from the start holds
+		// back no mail.
+		_, err := b.consumer.Began(ctx)
+		return errors.Join(err, b.consumer.Flush(ctx))
+	})
 	k.Every("repair", repairEvery, b.consumer.Repair)
 	k.Every("template overrides", refreshEvery, b.service.RefreshTemplates)
 	if cfg.Templates != "" {

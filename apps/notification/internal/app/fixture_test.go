@@ -137,7 +137,7 @@ func (w *world) replica(store record.Store) (*built, *web.Router) {
 	w.t.Helper()
 	policy := testkit.Policy(w.tenant)
 	k := &service.Kit{Authz: policy, Now: w.now, NewID: clock.NewID, Log: slog.New(slog.DiscardHandler), Config: service.Config{PublicURL: "https://lms.example/"}}
-	b, err := build(k, Config{ListSize: 1000}, outside{
+	b, err := build(k, Config{ListSize: 1000, LookBack: time.Hour}, outside{
 		store: store, people: w.people, roster: nobody{}, courses: nobody{}, post: w.post, sender: w.sender, producers: nobody{},
 	})
 	require.NoError(w.t, err)

@@ -28,6 +28,7 @@ func TestListsAreReadFromEitherEnd(t *testing.T) {
 	w := worldOn(t, recordtest.NewMemory(c.Now), c.Now)
 	admin := w.As(testkit.User(w.tenant, authz.RoleOrgAdmin))
 	ada := w.person("en")
+	began(w)
 	var hook struct{ ID uuid.UUID }
 	for range 5 { // over three days
 		c.Advance(13 * time.Hour)

@@ -87,6 +87,9 @@ type Event struct {
 	Data      json.RawMessage
 	// Raw is the whole CloudEvent.
 	Raw json.RawMessage
+	// Past says that it happened so long before the store came into use that it was
+	// mailed already, on the memory of another one: it is listed only.
+	Past bool
 }
 
 // Rule is what one type of event makes.

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"lms/apps/notification/internal/catalog"
@@ -23,20 +24,30 @@ type Applier interface {
 // fifth of a second later.
 const gather = 200 * time.Millisecond
 
-// NewConsumer makes a consumer of all topics; o says where it keeps what.
-func NewConsumer(a Applier, o keyed.Options) *keyed.Consumer {
+// NewConsumer makes a consumer of all topics; o says where it keeps what. What
+// happened longer than lookBack before the store came into use is Past: publishers
+// keep their events for 30 days, an empty store makes the consumer read them all, and
+// nobody is there any more who knows what of it was mailed.
+func NewConsumer(a Applier, lookBack time.Duration, o keyed.Options) *keyed.Consumer {
 	o.Handler, o.Gather = Handler, gather
 	for _, t := range contracts.Topics() {
 		o.Topics = append(o.Topics, t.Name)
 	}
+	var c *keyed.Consumer
 	o.Apply = func(ctx context.Context, batch []inbox.Event) []error {
+		began, err := c.Began(ctx)
+		if err != nil {
+			return slices.Repeat([]error{err}, len(batch))
+		}
 		events := make([]catalog.Event, len(batch))
 		for i, e := range batch {
 			events[i] = eventOf(e)
+			events[i].Past = e.Time.Before(began.Add(-lookBack))
 		}
 		return a.Apply(ctx, events)
 	}
-	return keyed.New(o)
+	c = keyed.New(o)
+	return c
 }
 
 func eventOf(e inbox.Event) catalog.Event {

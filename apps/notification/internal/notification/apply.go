@@ -35,7 +35,7 @@ type telling struct {
 	event    uuid.UUID
 	at       time.Time
 	notice   catalog.Notice
-	listOnly bool
+	listOnly bool // no mail
 }
 
 // Apply does what a batch of events asks for. Each event has an error of its own;
@@ -104,7 +104,7 @@ func (s *Service) address(ctx context.Context, plans []plan, i int, courses map[
 		case catalog.Named:
 		}
 		for _, id := range recipients {
-			add(id, telling{event: p.event.ID, at: p.event.Time, notice: n})
+			add(id, telling{event: p.event.ID, at: p.event.Time, notice: n, listOnly: p.event.Past})
 		}
 	}
 	if p.event.Type != contract.TypeEnrollmentActivated {

@@ -246,6 +246,33 @@ func TestAnnouncementsReachEveryoneAndThoseWhoComeLater(t *testing.T) {
 	require.Equal(t, []string{"enrollment.activated", "announcement", "enrollment.activated"}, kindsOf(w.list(late)), "once per person")
 }
 
+// What lies before the store's time was mailed on another one's memory.
+func TestThePastIsListedAndNotMailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, ada, staff := uuid.New(), w.person("en", "UTC"), w.person("en", "UTC")
+	w.roster.learners[id] = []uuid.UUID{ada.ID}
+	past := []catalog.Event{w.course(id, 1, "Biology", staff.ID), w.announcement(id, staff.ID, "Room change"), w.activated(ada.ID, id)}
+	for i := range past {
+		past[i].Past = true
+	}
+	w.apply(w.s, past...)
+	w.deliver(w.s)
+	require.ElementsMatch(t, []string{"announcement", "enrollment.activated"}, kindsOf(w.list(ada)))
+	require.Empty(t, w.post.letters())
+
+	w.apply(w.s, w.announcement(id, staff.ID, "Back again"))
+	w.deliver(w.s)
+	require.Len(t, w.list(ada), 3)
+	require.Len(t, w.post.letters(), 1, "what is new is mailed")
+
+	past[2].Past = false // an operator looks further back, and replays
+	w.apply(w.s, past[2])
+	w.deliver(w.s)
+	require.Len(t, w.list(ada), 3)
+	require.Len(t, w.post.letters(), 2)
+}
+
 func kindsOf(ls []line) (out []string) {
 	for _, l := range ls {
 		out = append(out, l.Kind)

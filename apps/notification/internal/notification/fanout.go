@@ -27,6 +27,7 @@ type fanout struct {
 	EventID  uuid.UUID      `json:"event_id"`
 	At       time.Time      `json:"at"`
 	Notice   catalog.Notice `json:"notice"`
+	ListOnly bool           `json:"list_only,omitempty"`
 	Cursor   string         `json:"cursor,omitempty"`
 	Told     int            `json:"told"`
 	Failures int            `json:"failures,omitempty"`
@@ -43,7 +44,7 @@ func (s *Service) startFanout(ctx context.Context, e catalog.Event, n catalog.No
 		if f != nil {
 			return f, record.ErrKeep
 		}
-		return &fanout{ID: id, EventID: e.ID, At: e.Time, Notice: n, Ends: s.Now().Add(fanoutKept)}, nil
+		return &fanout{ID: id, EventID: e.ID, At: e.Time, Notice: n, ListOnly: e.Past, Ends: s.Now().Add(fanoutKept)}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("fan-out: %w", err)
@@ -100,7 +101,7 @@ func (s *Service) page(ctx context.Context, f fanout) (*fanout, error) {
 	to := map[uuid.UUID][]telling{}
 	for _, id := range ids {
 		if id != f.Notice.Except {
-			to[id] = []telling{{event: f.EventID, at: f.At, notice: f.Notice}}
+			to[id] = []telling{{event: f.EventID, at: f.At, notice: f.Notice, listOnly: f.ListOnly}}
 		}
 	}
 	var errs []error
