@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -186,7 +185,15 @@ where ($1 or coalesce(org_unit_id, tenant_id) = any ($2::uuid[]))
 order by at desc, id desc limit $11`
 
 // listAuditOldestFirstSQL is the same from the other end.
-var listAuditOldestFirstSQL = strings.NewReplacer("(at, id) < ", "(at, id) > ", "at desc, id desc", "at, id").Replace(listAuditSQL) //nolint:gochecknoglobals // immutable
+const listAuditOldestFirstSQL = `
+select id, at, tenant_id, org_unit_id, actor_id, impersonator_id, service, action, resource_type, resource_id, ip, user_agent, request_id, changes
+from audit
+where ($1 or coalesce(org_unit_id, tenant_id) = any ($2::uuid[]))
+  and ($3::uuid is null or actor_id = $3) and ($4::uuid is null or resource_id = $4)
+  and ($5 = '' or resource_type = $5) and ($6 = '' or action = $6)
+  and ($7::timestamptz is null or at >= $7) and ($8::timestamptz is null or at < $8)
+  and ($9::timestamptz is null or (at, id) > ($9, $10::uuid))
+order by at, id limit $11`
 
 func (k *Kit) listAudit(ctx context.Context, in *auditInput) (*web.List[AuditLine], error) {
 	actor := web.Actor(ctx)
