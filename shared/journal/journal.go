@@ -263,67 +263,62 @@ func (j *Journal[T]) seal(ctx context.Context, scope string, full *head[T]) erro
 // from the newest), of those that want accepts. next is where to go on, nil at the
 // end.
 func (j *Journal[T]) List(ctx context.Context, scope string, after *Place, limit int, want func(Entry[T]) bool) (out []Listed[T], next *Place, err error) {
-	today := dayOf(j.now())
-	oldest := dayOf(j.now().Add(-j.keep))
-	at := Place{Day: today, Part: -1}
+	at := j.newest()
 	if after != nil {
 		at = *after
 	}
-	scanned := 0
-	for day := at.Day; day >= oldest; day-- {
-		h, err := j.book.Get(ctx, j.headKey(scope, day))
-		if err != nil {
-			return nil, nil, err
-		}
-		if h == nil {
-			continue
-		}
-		part := h.Sealed
-		if day == at.Day && at.Part >= 0 {
-			part = min(at.Part, h.Sealed)
-		}
-		for ; part >= 0; part-- {
-			if scanned++; scanned > maxScan {
-				return out, &Place{Day: day, Part: part, Index: math.MaxInt}, nil
-			}
-			doc := h
-			if part < h.Sealed {
-				if doc, err = j.book.Get(ctx, j.partKey(scope, day, part)); err != nil {
-					return nil, nil, err
-				}
-			}
-			if doc == nil {
-				continue
-			}
-			from := len(doc.Entries)
-			if day == at.Day && part == at.Part {
-				from = min(from, at.Index)
-			}
-			for i := from - 1; i >= 0; i-- {
-				if want != nil && !want(doc.Entries[i]) {
-					continue
-				}
-				if len(out) == limit {
-					last := out[limit-1].Place
-					return out, &last, nil
-				}
-				out = append(out, Listed[T]{Entry: doc.Entries[i], Place: Place{Day: day, Part: part, Index: i}})
-			}
-		}
-	}
-	return out, nil, nil
+	return j.walk(ctx, scope, back, at, &page[T]{limit: limit, want: want})
 }
 
 // Oldest is List from the other end: in the order of writing, behind a place (nil:
 // from the oldest).
 func (j *Journal[T]) Oldest(ctx context.Context, scope string, after *Place, limit int, want func(Entry[T]) bool) (out []Listed[T], next *Place, err error) {
-	today := dayOf(j.now())
-	at := Place{Day: dayOf(j.now().Add(-j.keep)), Index: -1}
+	at := j.oldest()
 	if after != nil && after.Day >= at.Day {
 		at = *after
 	}
+	return j.walk(ctx, scope, forth, at, &page[T]{limit: limit, want: want})
+}
+
+// From is the place before all entries of the day of a time, for Oldest.
+func From(t time.Time) *Place { return &Place{Day: dayOf(t), Index: -1} }
+
+// Through is the place behind all entries of the day of a time, for List.
+func Through(t time.Time) *Place {
+	return &Place{Day: dayOf(t), Part: math.MaxInt, Index: math.MaxInt}
+}
+
+// oldest and newest are where all that is kept begins and ends.
+func (j *Journal[T]) oldest() Place { return *From(j.now().Add(-j.keep)) }
+func (j *Journal[T]) newest() Place { return *Through(j.now()) }
+
+// direction is how a walk goes through days, parts and entries.
+type direction int
+
+const (
+	forth direction = 1
+	back  direction = -1
+)
+
+// within says whether i is no further than end.
+func (d direction) within(i, end int) bool { return (end-i)*int(d) >= 0 }
+
+// ends are the first and the last of n indices, and the place before the first.
+func (d direction) ends(n int) (first, last, before int) {
+	if d == forth {
+		return 0, n - 1, -1
+	}
+	return n - 1, 0, math.MaxInt
+}
+
+// walk fills a page from a place on, document by document.
+func (j *Journal[T]) walk(ctx context.Context, scope string, d direction, at Place, p *page[T]) ([]Listed[T], *Place, error) {
+	end := j.newest().Day
+	if d == back {
+		end = j.oldest().Day
+	}
 	scanned := 0
-	for day := at.Day; day <= today; day++ {
+	for day := at.Day; d.within(int(day), int(end)); day += int64(d) {
 		h, err := j.book.Get(ctx, j.headKey(scope, day))
 		if err != nil {
 			return nil, nil, err
@@ -331,44 +326,67 @@ func (j *Journal[T]) Oldest(ctx context.Context, scope string, after *Place, lim
 		if h == nil {
 			continue
 		}
-		part := 0
+		part, last, before := d.ends(h.Sealed + 1)
 		if day == at.Day {
-			part = at.Part
+			part = min(at.Part, h.Sealed)
 		}
-		for ; part <= h.Sealed; part++ {
+		for ; d.within(part, last); part += int(d) {
 			if scanned++; scanned > maxScan {
-				return out, &Place{Day: day, Part: part, Index: -1}, nil
+				return p.out, &Place{Day: day, Part: part, Index: before}, nil
 			}
-			doc := h
-			if part < h.Sealed {
-				if doc, err = j.book.Get(ctx, j.partKey(scope, day, part)); err != nil {
-					return nil, nil, err
-				}
-			}
-			if doc == nil {
-				continue
-			}
-			from := 0
+			from := Place{Day: day, Part: part, Index: before}
 			if day == at.Day && part == at.Part {
-				from = at.Index + 1
+				from = at
 			}
-			for i := from; i < len(doc.Entries); i++ {
-				if want != nil && !want(doc.Entries[i]) {
-					continue
-				}
-				if len(out) == limit {
-					last := out[limit-1].Place
-					return out, &last, nil
-				}
-				out = append(out, Listed[T]{Entry: doc.Entries[i], Place: Place{Day: day, Part: part, Index: i}})
+			doc, err := j.document(ctx, scope, h, part)
+			if err != nil {
+				return nil, nil, err
+			}
+			if full := p.take(doc, d, from); full {
+				on := p.out[len(p.out)-1].Place
+				return p.out, &on, nil
 			}
 		}
 	}
-	return out, nil, nil
+	return p.out, nil, nil
 }
 
-// From is the place before all entries of the day of a time, for Oldest.
-func From(t time.Time) *Place { return &Place{Day: dayOf(t), Index: -1} }
+// document is a part of the day of a head, or that head; nil for none.
+func (j *Journal[T]) document(ctx context.Context, scope string, h *head[T], part int) (*head[T], error) {
+	if part >= h.Sealed {
+		return h, nil
+	}
+	return j.book.Get(ctx, j.partKey(scope, h.Day, part))
+}
+
+// page is what a walk gathers.
+type page[T any] struct {
+	limit int
+	want  func(Entry[T]) bool // nil: every one
+	out   []Listed[T]
+}
+
+// take adds what is wanted of a document, behind a place in it. It says when there is
+// more than the page holds.
+func (p *page[T]) take(doc *head[T], d direction, behind Place) (full bool) {
+	if doc == nil {
+		return false
+	}
+	first, last, before := d.ends(len(doc.Entries))
+	if behind.Index != before {
+		first = min(behind.Index, len(doc.Entries)) + int(d)
+	}
+	for i := first; d.within(i, last); i += int(d) {
+		if p.want != nil && !p.want(doc.Entries[i]) {
+			continue
+		}
+		if len(p.out) == p.limit {
+			return true
+		}
+		p.out = append(p.out, Listed[T]{Entry: doc.Entries[i], Place: Place{Day: behind.Day, Part: behind.Part, Index: i}})
+	}
+	return false
+}
 
 // Find looks for one entry in all days that are kept.
 func (j *Journal[T]) Find(ctx context.Context, scope string, id uuid.UUID) (*Entry[T], error) {

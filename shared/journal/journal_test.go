@@ -71,6 +71,50 @@ func TestEntriesAreListedAgainstTheOrderOfWriting(t *testing.T) {
 	})
 }
 
+// A page that finds nothing in many documents ends early, and says where to go on.
+func TestAPageReadsNoMoreThanSoManyDocuments(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(day(10, 0))
+	store := recordtest.New(t, c.Now)
+	j := journal.New[string](store, "j", 1, 30*24*time.Hour, c.Now)
+	const entries = 100
+	for i := range entries {
+		if i == entries/2 {
+			c.Advance(24 * time.Hour)
+		}
+		require.NoError(t, j.Put(t.Context(), "s", journal.Entry[string]{ID: uuid.New(), At: c.Now(), Body: fmt.Sprint(i)}))
+	}
+	for name, tc := range map[string]struct {
+		list func(context.Context, string, *journal.Place, int, func(journal.Entry[string]) bool) ([]journal.Listed[string], *journal.Place, error)
+		last string
+	}{
+		"the newest first": {j.List, "0"},
+		"the oldest first": {j.Oldest, fmt.Sprint(entries - 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var found []string
+			pages, looked := 0, map[string]int{}
+			for after := (*journal.Place)(nil); pages == 0 || after != nil; pages++ {
+				listed, next, err := tc.list(t.Context(), "s", after, 5, func(e journal.Entry[string]) bool {
+					looked[e.Body]++
+					return e.Body == tc.last
+				})
+				require.NoError(t, err)
+				for _, l := range listed {
+					found = append(found, l.Body)
+				}
+				after = next
+			}
+			require.Equal(t, []string{tc.last}, found)
+			require.Equal(t, 3, pages, "40 documents each")
+			require.Len(t, looked, entries)
+			for body, times := range looked {
+				require.Equal(t, 1, times, body)
+			}
+		})
+	}
+}
+
 func TestAnEntryIsReplacedWhereItStands(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(day(10, 0))

@@ -123,7 +123,7 @@ func (t *Trail) List(ctx context.Context, actor authz.Principal, f Filter, r pag
 	case r.OldestFirst:
 		list = t.log.Oldest
 	case seen:
-		after = &journal.Place{Day: last.At.Unix() / 86400, Part: 1 << 30}
+		after = journal.Through(last.At)
 	}
 	// Entries stand in the order of their writing, and one may be written late: days are
 	// read as a whole.
