@@ -32,6 +32,7 @@ type Op struct {
 	Produces   []string      // media types of the answer, for the document
 	Params     []*huma.Param // of a Raw operation, for the document and the query check
 	AnyQuery   bool          // do not check query parameters
+	Long       bool          // the answer of a Stream grows with what it is about: it is compressed where the caller takes that
 	StreamBody bool          // the handler reads the body itself; no limit, no check, no idempotency hash of it
 	Hidden     bool          // not in the OpenAPI document
 }
@@ -155,7 +156,14 @@ func Stream[In any](r *Router, op Op, fn func(ctx context.Context, in *In, w htt
 				return nil, x.refuse(ctx, err)
 			}
 		}
-		if err := fn(ctx, in, x, x.req); err != nil {
+		write := func(w http.ResponseWriter) error { return fn(ctx, in, w, x.req) }
+		var err error
+		if op.Long {
+			err = x.compressing(write)
+		} else {
+			err = write(x)
+		}
+		if err != nil {
 			if x.status != 0 {
 				x.fail(ctx, err)
 			}

@@ -73,6 +73,7 @@ type Router struct {
 	messages []messageCode
 	obs      *observer
 	bodies   sync.Pool // of *bytes.Buffer
+	zippers  sync.Pool // of *gzip.Writer
 }
 
 // strictCasing makes huma take `Title` for an unknown field where `title` is
@@ -85,7 +86,7 @@ func NewRouter(o Options) *Router {
 	r := &Router{
 		service: o.Service, log: o.Log, verifier: o.Verifier, source: o.Authz, appToken: o.AppToken, timeout: o.Timeout,
 		mux: chi.NewMux(), ids: map[string]bool{}, fixed: newFixedHeaders(), messages: messageCodes(),
-		obs: newObserver(o), bodies: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		obs: newObserver(o), bodies: sync.Pool{New: func() any { return new(bytes.Buffer) }}, zippers: sync.Pool{New: newZipper},
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

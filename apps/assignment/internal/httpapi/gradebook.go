@@ -20,7 +20,7 @@ func (a *API) gradebookRoutes(r *web.Router) {
 	op := operation("Gradebook")
 	book := op(http.MethodGet, course+"/gradebook", "get-gradebook", "The gradebook of a course as one document: every person, every assignment and quiz, totals", web.NeedsInCourse(authz.GradeRead))
 	book.Produces = []string{"application/json", typeCSV}
-	book.Timeout = gradebookTimeout
+	book.Timeout, book.Long = gradebookTimeout, true
 	web.Stream(r, book, a.gradebook)
 	describe[Gradebook](r, course+"/gradebook", "Gradebook")
 	in := accepted(op(http.MethodPost, course+"/gradebook/import", "import-gradebook", "Enter the grades of a CSV in the background", web.NeedsInCourse(authz.GradeEdit)))

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
+
+	"lms/shared/web"
 )
 
 // minCompressed is from how many bytes on compressing pays; it fits one packet.
@@ -27,21 +29,14 @@ func mayCompress(h http.Header, status int) bool {
 	return strings.HasPrefix(kind, "text/")
 }
 
-// acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3).
-func acceptsGzip(header string) bool {
-	any := false
-	for part := range strings.SplitSeq(header, ",") {
-		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		q := strings.ReplaceAll(strings.TrimSpace(params), " ", "")
-		zero := strings.HasPrefix(q, "q=") && strings.Trim(q[2:], "0.") == ""
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "gzip", "x-gzip":
-			return !zero
-		case "*":
-			any = !zero
-		}
+// plain is the body of an answer for a client that cannot read what the service
+// compressed, and as it came for others.
+func plain(h http.Header, r *http.Request, res *http.Response) (io.Reader, error) {
+	if r.Method == http.MethodHead || res.Header.Get("Content-Encoding") != "gzip" || web.AcceptsGzip(r.Header.Get("Accept-Encoding")) {
+		return res.Body, nil
 	}
-	return any
+	h.Del("Content-Encoding")
+	return gzip.NewReader(res.Body) //nolint:wrapcheck // the caller names the service
 }
 
 // newZipper is for the pool: each keeps a window of some hundred kilobytes.

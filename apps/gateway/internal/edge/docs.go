@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"lms/shared/web"
 )
 
 // assets are the files of Swagger UI, compressed, and our page around them.
@@ -77,7 +79,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request, files map[string]asset) 
 	h.Set("Cache-Control", "public, max-age=3600")
 	h.Set("Vary", "Accept-Encoding")
 	body := a.plain
-	if a.zip != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	if a.zip != nil && web.AcceptsGzip(r.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Encoding", "gzip")
 		body = a.zip
 	}
@@ -90,7 +92,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request, files map[string]asset) 
 // writeMaybeZipped writes a large document of our own.
 func writeMaybeZipped(w http.ResponseWriter, r *http.Request, b []byte) {
 	w.Header().Add("Vary", "Accept-Encoding")
-	if !acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	if !web.AcceptsGzip(r.Header.Get("Accept-Encoding")) {
 		_, _ = w.Write(b) // the client is gone; nobody is left to tell
 		return
 	}

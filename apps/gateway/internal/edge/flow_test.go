@@ -193,6 +193,42 @@ func TestCompression(t *testing.T) {
 	}
 }
 
+// What a service compressed, for the sidecars' sake, goes through as it is, and is
+// made plain for who cannot read it.
+func TestCompressedAnswers(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	c, _ := w.user(t)
+	large := strings.Repeat("a,b,c\n", 5000)
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := io.WriteString(z, large)
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	answers := func(body string) {
+		w.sidecar.answers(func(_ string, rw http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Accept-Encoding") != "gzip" {
+				reply("text/csv", large)("", rw, r)
+				return
+			}
+			reply("text/csv", body, "Content-Encoding", "gzip", "Vary", "Accept", "Vary", "Accept-Encoding")("", rw, r)
+		})
+	}
+	answers(packed.String())
+	res := c.With("Accept-Encoding", "gzip").GET("/api/v1/users").Expect(200)
+	require.Equal(t, "gzip", res.Header.Get("Content-Encoding"))
+	require.Equal(t, packed.Bytes(), res.Body)
+	for _, accept := range []string{"identity", "gzip;q=0", "br"} {
+		res = c.With("Accept-Encoding", accept).GET("/api/v1/users").Expect(200)
+		require.Empty(t, res.Header.Get("Content-Encoding"))
+		require.Equal(t, large, string(res.Body))
+		require.Equal(t, []string{"Accept", "Accept-Encoding"}, res.Header.Values("Vary"))
+	}
+	require.Empty(t, c.GET("/api/v1/auth/sessions").Expect(200).Header.Get("Content-Encoding"), "a route that nothing may compress")
+	answers("no gzip")
+	c.With("Accept-Encoding", "identity").GET("/api/v1/users").Expect(503)
+}
+
 func TestPublicReadsAreRenewedBeforeTheyAreOld(t *testing.T) {
 	t.Parallel()
 	now, opt := manual()

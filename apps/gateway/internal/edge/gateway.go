@@ -67,19 +67,19 @@ type Options struct {
 
 // Gateway answers every request that comes from outside.
 type Gateway struct {
-	config      Config
-	log         *slog.Logger
-	sidecar     Sidecar
-	transport   http.RoundTripper
-	verifier    web.Verifier
-	objects     http.Handler
-	now         func() time.Time
-	propagate   func(context.Context, http.Header)
-	kit         http.Handler
-	draining    <-chan struct{}
-	publicURL   string
-	origin      string
-	proto, host []string
+	config           Config
+	log              *slog.Logger
+	sidecar          Sidecar
+	transport        http.RoundTripper
+	verifier         web.Verifier
+	objects          http.Handler
+	now              func() time.Time
+	propagate        func(context.Context, http.Header)
+	kit              http.Handler
+	draining         <-chan struct{}
+	publicURL        string
+	origin           string
+	proto, host, zip []string
 
 	routes      *tree
 	deployed    map[string]bool
@@ -116,7 +116,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		config: o.Config, log: o.Log, sidecar: o.Sidecar, transport: o.Sidecar.Transport(), verifier: o.Verifier, objects: o.Objects,
 		now: o.Now, propagate: o.Propagate, kit: o.Routes, draining: o.Draining, publicURL: strings.TrimSuffix(o.PublicURL, "/"), origin: public.Scheme + "://" + public.Host,
-		proto: []string{public.Scheme}, host: []string{public.Host},
+		proto: []string{public.Scheme}, host: []string{public.Host}, zip: []string{"gzip"},
 		routes: newTree(Table()), deployed: map[string]bool{}, corsOrigins: map[string]bool{}, forward: forwarded(),
 		security: securityHeaders(public.Scheme == "https"),
 		limits: limits{

@@ -7,11 +7,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"lms/shared/apperr"
+	"lms/shared/web"
 )
 
 // forwardTo sends the request to its service and the answer to the client.
@@ -42,6 +44,9 @@ func (g *Gateway) forwardTo(w http.ResponseWriter, r *http.Request, rt *Route, c
 	}
 	if !stream && g.cacheable(r, rt, c) {
 		return g.throughCache(w, r, rt, out)
+	}
+	if !stream && !rt.NoCompression {
+		out.Header["Accept-Encoding"] = g.zip // for what grows long: two sidecars carry it
 	}
 	res, err := g.send(out)
 	if err != nil {
@@ -123,7 +128,11 @@ func (g *Gateway) relay(w http.ResponseWriter, r *http.Request, rt *Route, res *
 		w.WriteHeader(http.StatusNotModified) // the cache had asked without the condition
 		return nil
 	}
-	return g.write(w, r, rt, res.StatusCode, res.Body)
+	body, err := plain(w.Header(), r, res)
+	if err != nil {
+		return answerBroken(rt, err)
+	}
+	return g.write(w, r, rt, res.StatusCode, body)
 }
 
 // pageHeaders keeps answers to one caller out of shared caches, whatever a
@@ -151,7 +160,7 @@ func (g *Gateway) write(w http.ResponseWriter, r *http.Request, rt *Route, statu
 		return answerBroken(rt, err)
 	}
 	compressible := !rt.NoCompression && mayCompress(h, status)
-	if compressible {
+	if compressible && !slices.Contains(h["Vary"], "Accept-Encoding") {
 		h.Add("Vary", "Accept-Encoding")
 	}
 	if whole {
@@ -160,7 +169,7 @@ func (g *Gateway) write(w http.ResponseWriter, r *http.Request, rt *Route, statu
 		_, _ = w.Write(buf[:n]) // the client is gone; nobody is left to tell
 		return nil
 	}
-	if compressible && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	if compressible && web.AcceptsGzip(r.Header.Get("Accept-Encoding")) {
 		return g.compress(w, status, buf, n, body)
 	}
 	w.WriteHeader(status)
