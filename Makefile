@@ -6,7 +6,8 @@ TEST_FLAGS ?= -race
 TOOLS := $(CURDIR)/.cache/tools
 # Leaves gRPC out of Google's storage client, which speaks HTTP here: 20 MB of a
 # program and 2 MB of each process. Without it everything works just the same.
-export GOFLAGS := $(GOFLAGS) -tags=disable_grpc_modules
+TAGS := disable_grpc_modules
+export GOFLAGS := $(GOFLAGS) -tags=$(TAGS)
 # Services that the command lms carries (apps/lms/services.go): one file under
 # several names, whose pages all of them share.
 CARRIED := $(patsubst apps/%/entry/entry.go,%,$(wildcard apps/*/entry/entry.go))
@@ -76,18 +77,18 @@ images: ## Build the images lms and sidecar (needs a container engine with build
 
 .PHONY: chaos
 chaos: build sidecar ## Kill what can be killed under load and count what is lost (minutes)
-	go test -count=1 -v -timeout 60m -tags chaos ./apps/lms/internal/chaos/...
+	go test -count=1 -v -timeout 60m -tags $(TAGS),chaos ./apps/lms/internal/chaos/...
 
 .PHONY: matrix
 matrix: build sidecar ## Run the same programs on every profile, break everything, count what is lost (40 minutes)
-	go test -count=1 -v -timeout 90m -tags chaos,matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
-	go test -count=1 -v -timeout 40m -tags chaos,matrix -run 'TestMatrixSeesALoss$$|TestStateStores$$' ./apps/lms/internal/chaos/
+	go test -count=1 -v -timeout 90m -tags $(TAGS),chaos,matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
+	go test -count=1 -v -timeout 40m -tags $(TAGS),chaos,matrix -run 'TestMatrixSeesALoss$$|TestStateStores$$' ./apps/lms/internal/chaos/
 
 .PHONY: matrix-short
 matrix-short: build sidecar ## The same with a tenth of the commands (15 minutes)
-	LMS_TEST_MATRIX=short go test -count=1 -v -timeout 30m -tags chaos,matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
+	LMS_TEST_MATRIX=short go test -count=1 -v -timeout 30m -tags $(TAGS),chaos,matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
 
 .PHONY: bench
 bench: build sidecar ## Measure the whole running system and print the figures (minutes)
-	go test -count=1 -v -timeout 60m -tags bench ./apps/lms/internal/bench/...
-	go test -count=1 -v -tags bench -run Figures ./apps/notification/internal/app ./apps/analytics/internal/app ./apps/search/internal/bleveindex ./apps/search/internal/opensearch
+	go test -count=1 -v -timeout 60m -tags $(TAGS),bench ./apps/lms/internal/bench/...
+	go test -count=1 -v -tags $(TAGS),bench -run Figures ./apps/notification/internal/app ./apps/analytics/internal/app ./apps/search/internal/bleveindex ./apps/search/internal/opensearch
