@@ -23,6 +23,9 @@ func TestCreatingAnAssignment(t *testing.T) {
 	require.Equal(t, "assignment", told[0]["kind"])
 	require.InDelta(t, 12.5, told[0]["points"], 0)
 	require.Equal(t, false, told[0]["published"])
+	var call uuid.UUID
+	w.scan(&call, `select id from outbox_call where name = 'resource-state'`)
+	require.Equal(t, []uuid.UUID{call}, w.friends.waited, "what was made can be placed at once")
 
 	var again httpapi.Assignment
 	w.as(w.assistant).GET(path("assignments", a.ID)).Expect(200).JSON(&again)

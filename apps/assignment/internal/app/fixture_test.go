@@ -64,7 +64,8 @@ type neighbours struct {
 	tenant   uuid.UUID
 	unit     uuid.UUID
 	course   uuid.UUID
-	away     bool // enrollment takes no calls
+	away     bool        // enrollment takes no calls
+	waited   []uuid.UUID // calls that an answer waited for
 	policy   *authz.Policy
 	staff    map[uuid.UUID]string                   // role in the course
 	learners map[uuid.UUID]bool                     // true: may change things
@@ -117,9 +118,10 @@ func (n *neighbours) Teaches(_ context.Context, user uuid.UUID) (map[uuid.UUID]s
 
 // Settled implements coursework.Calls: every call is answered at once, unless
 // enrollment is away.
-func (n *neighbours) Settled(context.Context, uuid.UUID, time.Duration) bool {
+func (n *neighbours) Settled(_ context.Context, call uuid.UUID, _ time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.waited = append(n.waited, call)
 	return !n.away
 }
 

@@ -27,14 +27,15 @@ type Seen struct {
 	Mine *Grade
 }
 
-// CreateAssignment makes a draft in a course. course is told of it at once, since
-// only known resources may be placed in a curriculum.
+// CreateAssignment makes a draft in a course. course is told of it at once, and the
+// answer waits a moment for that: only known resources may be placed in a curriculum.
 func (s *Service) CreateAssignment(ctx context.Context, actor authz.Principal, course uuid.UUID, edit func(*AssignmentFields)) (Assignment, error) {
 	st, err := s.inCourse(ctx, actor, course, authz.AssignmentEdit)
 	if err != nil {
 		return Assignment{}, err
 	}
-	return inTx(ctx, s, work.Tenant(st.TenantID), func(ctx context.Context, tx Tx) (Assignment, error) {
+	var told uuid.UUID
+	made, err := inTx(ctx, s, work.Tenant(st.TenantID), func(ctx context.Context, tx Tx) (Assignment, error) {
 		fields := s.DefaultFields()
 		edit(&fields)
 		now := s.Now()
@@ -54,8 +55,13 @@ func (s *Service) CreateAssignment(ctx context.Context, actor authz.Principal, c
 		if err := tx.Emit(ctx, events.AssignmentCreated{AssignmentState: a.state(now)}, a.meta()); err != nil {
 			return Assignment{}, err
 		}
-		return a, s.tellCourse(ctx, tx, a)
+		told, err = s.callCourse(ctx, tx, a)
+		return a, err
 	})
+	if err == nil {
+		s.Calls.Settled(ctx, told, settleWithin) // made it is in any case
+	}
+	return made, err
 }
 
 // settleIn is settle with what the fields refer to: a rubric is pinned to the
@@ -392,6 +398,11 @@ func (s *Service) change(ctx context.Context, actor authz.Principal, id uuid.UUI
 
 // tellCourse says to course what the curriculum shows of the assignment.
 func (s *Service) tellCourse(ctx context.Context, tx Tx, a Assignment) error {
+	_, err := s.callCourse(ctx, tx, a)
+	return err
+}
+
+func (s *Service) callCourse(ctx context.Context, tx Tx, a Assignment) (uuid.UUID, error) {
 	state := internalapi.ResourceState{
 		ResourceID: a.ID, TenantID: a.TenantID, CourseID: &a.CourseID, Kind: events.ItemAssignment, Title: a.Title,
 		Published: a.Published, Deleted: a.DeletedAt != nil,
@@ -399,6 +410,5 @@ func (s *Service) tellCourse(ctx context.Context, tx Tx, a Assignment) error {
 	if a.GradingType != GradeNotGraded {
 		state.Points = &a.Points
 	}
-	_, err := tx.Call(ctx, work.Call{To: "course", Name: internalapi.CallResourceState, Key: a.ID.String(), TenantID: a.TenantID, Body: state})
-	return err
+	return tx.Call(ctx, work.Call{To: "course", Name: internalapi.CallResourceState, Key: a.ID.String(), TenantID: a.TenantID, Body: state})
 }

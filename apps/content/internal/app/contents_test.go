@@ -50,6 +50,7 @@ func TestAPageIsWrittenPublishedAndChanged(t *testing.T) {
 
 	states := said[internalapi.ResourceState](w, internalapi.CallResourceState)
 	require.Len(t, states, 4, "created, published, renamed, unpublished")
+	require.Equal(t, w.called(internalapi.CallResourceState)[:1], w.friends.waited, "what was made can be placed at once")
 	require.Equal(t, internalapi.ResourceState{ResourceID: c.ID, TenantID: w.tenant, Kind: "content", Title: "Mitosis", Published: true}, states[2])
 	require.Equal(t, []string{"content.create", "content.publish", "content.update", "content.restore_version", "content.unpublish"}, w.audited(c.ID))
 }

@@ -65,6 +65,7 @@ type neighbours struct {
 	fresh    bool // the last question was not to be answered from memory
 	away     error
 	slow     bool
+	waited   []uuid.UUID // calls that an answer waited for
 }
 
 func (n *neighbours) May(_ context.Context, actor authz.Principal, course uuid.UUID, content *uuid.UUID, fresh bool) (library.Verdict, error) {
@@ -106,9 +107,10 @@ func (n *neighbours) Usages(_ context.Context, content uuid.UUID) ([]library.Usa
 }
 
 // Settled implements library.Calls: enrollment is always fast here, unless it is away.
-func (n *neighbours) Settled(context.Context, uuid.UUID, time.Duration) bool {
+func (n *neighbours) Settled(_ context.Context, call uuid.UUID, _ time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.waited = append(n.waited, call)
 	return n.away == nil && !n.slow
 }
 
@@ -292,6 +294,17 @@ func said[T any](w *world, name string) []T {
 	for i, r := range rows {
 		require.NoError(w.t, json.Unmarshal(r.Body, &out[i]))
 	}
+	return out
+}
+
+// called are the ids of the reliable calls of a name in order.
+func (w *world) called(name string) []uuid.UUID {
+	w.t.Helper()
+	var out []uuid.UUID
+	require.NoError(w.t, w.db.Read(w.t.Context(), work.AllTenants(), func(ctx context.Context, u *pg.Unit) (err error) {
+		out, err = pg.Column[uuid.UUID](ctx, u, `select id from outbox_call where name = $1 order by ord`, name)
+		return err
+	}))
 	return out
 }
 

@@ -37,6 +37,7 @@ type quizFriends struct {
 	placed   map[uuid.UUID]int
 	asked    []quiz.Ask
 	settled  bool
+	waited   []uuid.UUID // calls that an answer waited for
 }
 
 func (f *quizFriends) May(_ context.Context, actor authz.Principal, ask quiz.Ask) (quiz.Verdict, error) {
@@ -68,7 +69,12 @@ func (w *world) withQuizzes(source authz.Source) events.Part {
 	f.service = &quiz.Service{
 		Store: postgres.NewQuizStore(w.db), Authz: source, Members: f, Placements: f, HTML: richtext.New().HTML,
 		Limits: quiz.Limits{Grace: grace, NoticeBefore: 24 * time.Hour}, Now: w.clock.Now, NewID: clock.NewID, Random: rand.Reader,
-		Settled: func(context.Context, uuid.UUID) bool { return f.settled },
+		Settled: func(_ context.Context, call uuid.UUID) bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.waited = append(f.waited, call)
+			return f.settled
+		},
 	}
 	w.quizzes = f
 	(&httpapi.QuizAPI{Service: f.service, Uploads: w.objects}).Mount(w.router)

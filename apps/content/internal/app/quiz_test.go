@@ -25,6 +25,7 @@ func TestAQuizIsBuiltTakenAndGraded(t *testing.T) {
 	states := said[internalapi.ResourceState](c.world, internalapi.CallResourceState)
 	require.Equal(t, contract.ItemQuiz, states[0].Kind)
 	require.False(t, states[0].Published)
+	require.Equal(t, c.called(internalapi.CallResourceState)[:1], c.quizzes.waited, "what was made can be placed at once")
 
 	var shown httpapi.Quiz
 	c.as(c.ada).GET(e.path("")).Expect(http.StatusOK).JSON(&shown)

@@ -147,13 +147,12 @@ func (s *Service) tell(ctx context.Context, tx Tx, c Content, event func(events.
 }
 
 // tellCourse says to course what a curriculum shows of the content.
-func (s *Service) tellCourse(ctx context.Context, tx Tx, c Content) error {
-	_, err := tx.Call(ctx, work.Call{
+func (s *Service) tellCourse(ctx context.Context, tx Tx, c Content) (uuid.UUID, error) {
+	return tx.Call(ctx, work.Call{
 		To: "course", Name: internalapi.CallResourceState, Key: c.ID.String(), TenantID: c.TenantID,
 		Body: internalapi.ResourceState{
 			ResourceID: c.ID, TenantID: c.TenantID, Kind: events.ItemContent, Title: c.Title,
 			Published: c.Published() && c.DeletedAt == nil, Deleted: c.DeletedAt != nil,
 		},
 	})
-	return err
 }

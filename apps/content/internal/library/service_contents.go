@@ -68,7 +68,8 @@ func (s *Service) courseHome(ctx context.Context, actor authz.Principal, course 
 	return policy, v.TenantID, v.OrgUnitID, nil
 }
 
-// Create makes a content as a draft. A page has its first version at once.
+// Create makes a content as a draft. A page has its first version at once. The answer
+// waits a moment for course, so that what was made can be placed.
 func (s *Service) Create(ctx context.Context, actor authz.Principal, in NewContent) (View, error) {
 	policy, tenant, unit, err := s.home(ctx, actor, in)
 	if err != nil {
@@ -84,7 +85,8 @@ func (s *Service) Create(ctx context.Context, actor authz.Principal, in NewConte
 	if err := in.Check(); err != nil {
 		return View{}, err
 	}
-	return inTx(ctx, s, work.Tenant(tenant), func(ctx context.Context, tx Tx) (View, error) {
+	var told uuid.UUID
+	made, err := inTx(ctx, s, work.Tenant(tenant), func(ctx context.Context, tx Tx) (View, error) {
 		now := s.Now()
 		c := Content{
 			ID: s.NewID(), TenantID: tenant, OrgUnitID: unit, OrgUnitPath: pathOf(policy, unit, []uuid.UUID{unit}), CourseID: in.CourseID,
@@ -111,11 +113,15 @@ func (s *Service) Create(ctx context.Context, actor authz.Principal, in NewConte
 		if err := s.tell(ctx, tx, c, func(st events.ContentState) events.Event { return events.ContentCreated{ContentState: st} }); err != nil {
 			return View{}, err
 		}
-		if err := s.tellCourse(ctx, tx, c); err != nil {
+		if told, err = s.tellCourse(ctx, tx, c); err != nil {
 			return View{}, err
 		}
 		return out, tx.Audit(ctx, c.audit("content.create", map[string]work.Change{"title": {To: c.Title}, "kind": {To: c.Kind}}))
 	})
+	if err == nil {
+		s.Calls.Settled(ctx, told, settleFor) // made it is in any case
+	}
+	return made, err
 }
 
 // write makes the text of a page its next and current version.
@@ -273,7 +279,7 @@ func (s *Service) store(ctx context.Context, tx Tx, before Content, c *Content, 
 		return err
 	}
 	if before.Title != c.Title || before.Status != c.Status || c.DeletedAt != nil {
-		if err := s.tellCourse(ctx, tx, *c); err != nil {
+		if _, err := s.tellCourse(ctx, tx, *c); err != nil {
 			return err
 		}
 	}

@@ -67,7 +67,7 @@ func (s *Service) Take(ctx context.Context, tx Tx, in Taken) (pending bool, err 
 	if err := s.tell(ctx, tx, c, func(st events.ContentState) events.Event { return events.ContentCreated{ContentState: st} }); err != nil {
 		return false, err
 	}
-	if err := s.tellCourse(ctx, tx, c); err != nil {
+	if _, err := s.tellCourse(ctx, tx, c); err != nil {
 		return false, err
 	}
 	if err := tx.Audit(ctx, c.audit("content.transfer", map[string]work.Change{"title": {To: c.Title}})); err != nil {

@@ -47,7 +47,7 @@ type Watch struct {
 // Watched are the intervals in order.
 func (w Watch) Watched() Intervals { return unflat(w.Intervals) }
 
-// settleFor is how long an answer waits for enrollment to have heard of it.
+// settleFor is how long an answer waits for enrollment or course to have heard of it.
 const settleFor = time.Second
 
 // opened reports the first time that a learner opens a content in a course; pending

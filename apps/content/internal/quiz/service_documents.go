@@ -201,11 +201,11 @@ func (s *Service) Make(ctx context.Context, tx Tx, to Place, id uuid.UUID, d Doc
 func (s *Service) tellMade(ctx context.Context, tx Tx, q Quiz) error {
 	draft := q
 	draft.PublishedAt = nil
-	if err := s.tellQuiz(ctx, tx, draft, events.QuizCreated{QuizState: draft.State()}); err != nil {
+	if _, err := s.tellQuiz(ctx, tx, draft, events.QuizCreated{QuizState: draft.State()}); err != nil {
 		return err
 	}
 	if q.Published() {
-		if err := s.tellQuiz(ctx, tx, q, events.QuizPublished{QuizState: q.State()}); err != nil {
+		if _, err := s.tellQuiz(ctx, tx, q, events.QuizPublished{QuizState: q.State()}); err != nil {
 			return err
 		}
 	}

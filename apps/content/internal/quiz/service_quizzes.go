@@ -37,7 +37,8 @@ func (s *Service) CreateQuiz(ctx context.Context, actor authz.Principal, course 
 	if err != nil {
 		return Quiz{}, err
 	}
-	return inTx(ctx, s, work.Tenant(st.verdict.TenantID), func(ctx context.Context, tx Tx) (Quiz, error) {
+	var told uuid.UUID
+	made, err := inTx(ctx, s, work.Tenant(st.verdict.TenantID), func(ctx context.Context, tx Tx) (Quiz, error) {
 		now := s.Now()
 		q := Quiz{
 			ID: s.NewID(), TenantID: st.verdict.TenantID, OrgUnitID: st.verdict.OrgUnitID, CourseID: course, Settings: in,
@@ -51,21 +52,25 @@ func (s *Service) CreateQuiz(ctx context.Context, actor authz.Principal, course 
 		if err := tx.InsertQuiz(ctx, q); err != nil {
 			return Quiz{}, err
 		}
-		if err := s.tellQuiz(ctx, tx, q, events.QuizCreated{QuizState: q.State()}); err != nil {
+		if told, err = s.tellQuiz(ctx, tx, q, events.QuizCreated{QuizState: q.State()}); err != nil {
 			return Quiz{}, err
 		}
 		return q, tx.Audit(ctx, q.audit("quiz.create", map[string]work.Change{"title": {To: q.Title}}))
 	})
+	if err == nil {
+		s.Settled(ctx, told) // made it is in any case
+	}
+	return made, err
 }
 
 // tellQuiz emits an event, and says to course and to assignment what they show of
-// the quiz.
-func (s *Service) tellQuiz(ctx context.Context, tx Tx, q Quiz, e events.Event) error {
+// the quiz. It gives the call to course.
+func (s *Service) tellQuiz(ctx context.Context, tx Tx, q Quiz, e events.Event) (uuid.UUID, error) {
 	if err := tx.Emit(ctx, e, q.meta()); err != nil {
-		return err
+		return uuid.Nil, err
 	}
 	points, gone := q.Points, q.DeletedAt != nil
-	_, err := tx.Call(ctx, work.Call{
+	told, err := tx.Call(ctx, work.Call{
 		To: "course", Name: internalapi.CallResourceState, Key: q.ID.String(), TenantID: q.TenantID,
 		Body: internalapi.ResourceState{
 			ResourceID: q.ID, TenantID: q.TenantID, CourseID: &q.CourseID, Kind: events.ItemQuiz, Title: q.Title,
@@ -73,7 +78,7 @@ func (s *Service) tellQuiz(ctx context.Context, tx Tx, q Quiz, e events.Event) e
 		},
 	})
 	if err != nil {
-		return err
+		return uuid.Nil, err
 	}
 	_, err = tx.Call(ctx, work.Call{
 		To: "assignment", Name: internalapi.CallQuizColumn, Key: q.ID.String(), TenantID: q.TenantID,
@@ -82,7 +87,7 @@ func (s *Service) tellQuiz(ctx context.Context, tx Tx, q Quiz, e events.Event) e
 			Published: q.Published() && !gone, Deleted: gone, Points: points, DueAt: q.Due,
 		},
 	})
-	return err
+	return told, err
 }
 
 // Quizzes lists the quizzes of a course: for learners those that are published.
@@ -193,7 +198,7 @@ func (s *Service) save(ctx context.Context, tx Tx, q Quiz, action string, change
 	if err := tx.UpdateQuiz(ctx, q); err != nil {
 		return Quiz{}, err
 	}
-	if err := s.tellQuiz(ctx, tx, q, event(q.State())); err != nil {
+	if _, err := s.tellQuiz(ctx, tx, q, event(q.State())); err != nil {
 		return Quiz{}, err
 	}
 	return q, tx.Audit(ctx, q.audit(action, changes))
