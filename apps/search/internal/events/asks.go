@@ -149,6 +149,9 @@ func (s Sources) Text(ctx context.Context, content uuid.UUID) (string, error) {
 const (
 	searchesMax = 20_000
 	maxTerm     = 200 // characters
+	// batchMax searches, each with a term of which every character is escaped, are
+	// less than a body may have.
+	batchMax    = internalapi.MaxSearches / 2
 	tellTimeout = 5 * time.Second
 )
 
@@ -186,7 +189,8 @@ func (p *Performed) Note(s search.Performed) {
 }
 
 // Tell sends what waits. A batch that fails is sent again the next time, under the
-// same id; that analytics is away is no failure.
+// same id; that analytics is away is no failure. One that analytics refuses, and
+// always would, is dropped: it would keep back all others.
 func (p *Performed) Tell(ctx context.Context) error {
 	for {
 		batch := p.take()
@@ -199,10 +203,12 @@ func (p *Performed) Tell(ctx context.Context) error {
 		if apperr.IsKind(err, apperr.KindUnavailable) {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("tell analytics: %w", err)
+		if err == nil || apperr.Deterministic(err) {
+			p.done(ctx)
 		}
-		p.told(ctx)
+		if err != nil {
+			return fmt.Errorf("tell analytics of %d searches: %w", len(batch.Searches), err)
+		}
 	}
 }
 
@@ -210,14 +216,14 @@ func (p *Performed) take() *internalapi.SearchBatch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.batch == nil && len(p.waiting) > 0 {
-		n := min(len(p.waiting), internalapi.MaxSearches)
+		n := min(len(p.waiting), batchMax)
 		p.batch = &internalapi.SearchBatch{BatchID: p.newID(), Searches: p.waiting[:n:n]}
 		p.waiting = p.waiting[n:]
 	}
 	return p.batch
 }
 
-func (p *Performed) told(ctx context.Context) {
+func (p *Performed) done(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.batch = nil; p.dropped > 0 {
