@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/search/internal/search"
+	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/contracts/events"
 	"lms/shared/page"
@@ -212,7 +213,7 @@ func facets(t *testing.T, open Open) {
 		}
 		return out
 	}
-	all := func(p *search.Params) { p.Facets = search.Facets() }
+	all := func(p *search.Params) { p.Facets = append(search.Facets(), search.Facets()...) } // twice is once
 	f := w.search(member(1), "cells", all)
 	require.Equal(t, map[string]int{"beginner": 3, "advanced": 1}, count(f, "level"))
 	require.Equal(t, map[string]int{"en": 3, "de": 1}, count(f, "language"))
@@ -273,7 +274,7 @@ func pages(t *testing.T, open Open) {
 	w.add(stay...)
 	for _, sort := range search.Sorts() {
 		var got []string
-		cursor := ""
+		cursor, middle := "", ""
 		for n := byte(100); ; n++ {
 			p := search.Params{Text: "cells", Sort: sort}
 			found, err := w.service.Search(t.Context(), member(1), p, page.Request{Limit: 7, Cursor: cursor})
@@ -287,13 +288,28 @@ func pages(t *testing.T, open Open) {
 			if cursor = found.NextCursor; cursor == "" {
 				break
 			}
+			middle = cursor
 			_, err = w.service.Search(t.Context(), member(1), search.Params{Text: "other", Sort: sort}, page.Request{Cursor: cursor})
 			require.Error(t, err, "a cursor goes on with its own search")
 		}
+		_, err := w.service.Search(t.Context(), member(1), search.Params{Text: "cells", Sort: sort}, page.Request{Cursor: madeUp(t, middle)})
+		require.Equal(t, sort == "relevance", apperr.IsKind(err, apperr.KindMalformed), "%s: %v", sort, err)
 		require.Len(t, got, 40, sort)
 		slices.Sort(got)
 		require.Len(t, slices.Compact(got), 40, sort)
 	}
+}
+
+// madeUp is a cursor that goes on behind a place that is none.
+func madeUp(t *testing.T, cursor string) string {
+	t.Helper()
+	var question string
+	var strict int
+	var after []string
+	_, err := page.Decode(cursor, &question, &strict, &after)
+	require.NoError(t, err)
+	after[0] = "nowhere"
+	return page.Encode(question, strict, after)
 }
 
 func sorting(t *testing.T, open Open) {

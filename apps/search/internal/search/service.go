@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"hash/fnv"
 	"log/slog"
+	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,6 +89,14 @@ type Params struct {
 	Sort         string
 }
 
+// plain names each value once: what is said twice is not asked for, or counted, twice.
+func (p Params) plain() Params {
+	for _, list := range []*[]string{&p.Types, &p.Kinds, &p.Languages, &p.Levels, &p.Tags, &p.Statuses, &p.Availability, &p.Prices, &p.Facets} {
+		*list = slices.Compact(slices.Sorted(slices.Values(*list)))
+	}
+	return p
+}
+
 // Found is one page of what was found.
 type Found struct {
 	page.Page[Item]
@@ -116,6 +126,7 @@ type FacetValue struct {
 
 // Search finds what the caller may see.
 func (s *Service) Search(ctx context.Context, actor authz.Principal, p Params, r page.Request) (Found, error) {
+	p = p.plain()
 	lang := ""
 	if len(p.Languages) == 1 {
 		lang = language.Base(p.Languages[0])
@@ -199,9 +210,9 @@ type asking struct {
 // query is the question with who asks and with all filters but that of one facet.
 func (a *asking) query(s strictness, without string) Query {
 	parts := All{a.viewer.filter()}
-	for name, f := range a.filters {
+	for _, name := range slices.Sorted(maps.Keys(a.filters)) { // the same question is asked in the same words
 		if name != without {
-			parts = append(parts, f)
+			parts = append(parts, a.filters[name])
 		}
 	}
 	if q := a.question.query(s); q != nil {
@@ -254,10 +265,23 @@ func readCursor(p Params, text string) (cursor, error) {
 	if err != nil || !more {
 		return cursor{}, err
 	}
-	if search != fingerprint(p) || strict < 0 || strict >= int(strictnesses) || len(after) != len(orderOf(p.Sort))+1 {
+	if search != fingerprint(p) || strict < 0 || strict >= int(strictnesses) || !isPlace(orderOf(p.Sort), after) {
 		return cursor{}, apperr.Malformed("bad_cursor", "The cursor is not one that this search gave.")
 	}
 	return cursor{strictness(strict), after}, nil
+}
+
+// isPlace says whether the keys are ones that a hit can have in an order.
+func isPlace(by []Order, keys []string) bool {
+	if len(keys) != len(by)+1 {
+		return false
+	}
+	for i, o := range by {
+		if n, err := strconv.ParseFloat(keys[i], 64); o.Field == "" && (err != nil || strconv.FormatFloat(n, 'g', -1, 64) != keys[i] || math.IsNaN(n) || math.IsInf(n, 0)) {
+			return false
+		}
+	}
+	return true
 }
 
 // Suggestion completes what somebody has typed so far.
