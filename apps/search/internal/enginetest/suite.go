@@ -192,6 +192,9 @@ func filtering(t *testing.T, open Open) {
 	}
 	_, err := w.service.Search(t.Context(), member(1), search.Params{MaxAmount: ptr(int64(1))}, page.Request{})
 	require.Error(t, err, "an amount of what?")
+	w.service.Now = func() time.Time { return now().AddDate(20, 0, 0) }
+	found := w.search(member(1), "", func(p *search.Params) { p.Availability = []string{search.AvailableOpen} })
+	require.ElementsMatch(t, []string{"Cheap", "Dear", "Free and open", "Not yet"}, titles(found), "what has no end does not end")
 }
 
 func facets(t *testing.T, open Open) {

@@ -3,7 +3,6 @@ package search
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -30,6 +29,9 @@ const (
 	maxShown     = 16 << 10
 	maxSorted    = 120 // letters of a title that sort
 )
+
+// never is when what has no end is over, in Unix seconds.
+const never = 1 << 50
 
 // DocumentID is the id of a document of a type.
 func DocumentID(kind string, id uuid.UUID) string { return kind + "." + id.String() }
@@ -111,7 +113,7 @@ func (m Maker) Course(c events.CourseState, version int64, around Around) Docume
 		d.Sorts[SortPrice] = sortable(c.Price.Amount)
 	}
 	d.Keys[KeySeats], d.Keys[KeyEnrollment] = some(c.Seats), some(c.EnrollmentMode)
-	d.Numbers[NumberOpens], d.Numbers[NumberCloses] = seconds(c.EnrollmentOpensAt, 0), seconds(c.EnrollmentClosesAt, math.MaxInt32)
+	d.Numbers[NumberOpens], d.Numbers[NumberCloses] = seconds(c.EnrollmentOpensAt, 0), seconds(c.EnrollmentClosesAt, never)
 	if c.StartsAt != nil {
 		d.Sorts[SortStarts] = sortable(c.StartsAt.Unix())
 	}

@@ -22,7 +22,7 @@ type Sources interface {
 }
 
 // Rules name how documents are made; an index by other rules is made anew.
-func Rules() string { return "2." + language.Version }
+func Rules() string { return "3." + language.Version }
 
 // Builder makes an index anew from the services that own what is in it.
 type Builder struct {
