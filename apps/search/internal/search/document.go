@@ -226,6 +226,7 @@ func (m Maker) document(id string, version int64, s Source) Document {
 	}
 	if s.CategoryID != nil {
 		d.Keys[KeyCategory] = []string{s.CategoryID.String()}
+		d.Keys[KeyCategoryName] = []string{s.CategoryID.String() + " " + s.Category}
 	}
 	sorted := []rune(language.Fold(s.Title))
 	sorted = sorted[:min(len(sorted), maxSorted)]

@@ -2,7 +2,6 @@ package search
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -163,7 +162,7 @@ func fieldOf(facet string) string {
 	case FacetTag:
 		return KeyTag
 	case FacetCategory:
-		return KeyCategory
+		return KeyCategoryName
 	case FacetPrice:
 		return KeyPrice
 	case FacetOrgUnit:
@@ -191,7 +190,7 @@ func (a *asking) counted(ctx context.Context, res Result, s strictness) (map[str
 	out := map[string][]FacetValue{}
 	for _, name := range Facets() {
 		if buckets, ok := res.Facets[fieldOf(name)]; ok {
-			out[name] = valuesOf(buckets)
+			out[name] = valuesOf(name, buckets)
 		}
 	}
 	for _, name := range a.others {
@@ -201,13 +200,13 @@ func (a *asking) counted(ctx context.Context, res Result, s strictness) (map[str
 		} else {
 			var one Result
 			one, err = a.service.Engine.Search(ctx, Request{Query: a.without(s, name), Facets: []string{fieldOf(name)}})
-			out[name] = valuesOf(one.Facets[fieldOf(name)])
+			out[name] = valuesOf(name, one.Facets[fieldOf(name)])
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return out, a.label(ctx, out[FacetCategory])
+	return out, nil
 }
 
 // without is the query without a facet's filter; types that are no results, and
@@ -232,35 +231,29 @@ func (a *asking) available(ctx context.Context, s strictness) ([]FacetValue, err
 			out = append(out, FacetValue{Value: value, Count: res.Total})
 		}
 	}
-	slices.SortStableFunc(out, func(x, y FacetValue) int { return y.Count - x.Count })
-	return out, nil
+	return byCount(out), nil
 }
 
-func valuesOf(buckets []Bucket) []FacetValue {
-	out := make([]FacetValue, len(buckets))
-	for i, b := range buckets {
-		out[i] = FacetValue{Value: b.Value, Count: b.Count}
+// valuesOf gives the values of a facet. A category that is being renamed has both
+// names for a moment: the one that more courses have is said.
+func valuesOf(facet string, buckets []Bucket) []FacetValue {
+	out := make([]FacetValue, 0, len(buckets))
+	for _, b := range buckets {
+		v := FacetValue{Value: b.Value, Count: b.Count}
+		if facet == FacetCategory {
+			v.Value, v.Label, _ = strings.Cut(b.Value, " ")
+		}
+		if i := slices.IndexFunc(out, func(o FacetValue) bool { return o.Value == v.Value }); i >= 0 {
+			out[i].Count += v.Count
+		} else {
+			out = append(out, v)
+		}
 	}
-	return out
+	return byCount(out)
 }
 
-// label says what categories are called: as a course that the caller may see says it.
-func (a *asking) label(ctx context.Context, values []FacetValue) error {
-	for i := range values {
-		res, err := a.service.Engine.Search(ctx, Request{
-			Query: All{a.viewer.filter(), In{KeyCategory, []string{values[i].Value}}}, Sort: orderOf("-updated_at"), Size: 1,
-		})
-		if err != nil {
-			return err
-		}
-		if len(res.Hits) == 0 {
-			continue // it went away just now
-		}
-		var src Source
-		if err := json.Unmarshal(res.Hits[0].Source, &src); err != nil {
-			return apperr.Internal(err)
-		}
-		values[i].Label = src.Category
-	}
-	return nil
+// byCount puts the most frequent first.
+func byCount(values []FacetValue) []FacetValue {
+	slices.SortStableFunc(values, func(x, y FacetValue) int { return y.Count - x.Count })
+	return values
 }

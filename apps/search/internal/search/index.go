@@ -21,20 +21,22 @@ const (
 
 // Fields of a document that hold exact values.
 const (
-	KeyID         = "id"
-	KeyType       = "type"
-	KeyKind       = "kind"
-	KeyTenant     = "tenant"
-	KeyOrgUnit    = "org_unit"
-	KeyStatus     = "status"
-	KeyLanguage   = "language"
-	KeyLevel      = "level"
-	KeyTag        = "tag"
-	KeyCategory   = "category"
-	KeyPrice      = "price"
-	KeyCurrency   = "currency"
-	KeySeats      = "seats"
-	KeyEnrollment = "enrollment"
+	KeyID       = "id"
+	KeyType     = "type"
+	KeyKind     = "kind"
+	KeyTenant   = "tenant"
+	KeyOrgUnit  = "org_unit"
+	KeyStatus   = "status"
+	KeyLanguage = "language"
+	KeyLevel    = "level"
+	KeyTag      = "tag"
+	KeyCategory = "category"
+	// KeyCategoryName is the id of the category and what it is called.
+	KeyCategoryName = "category_name"
+	KeyPrice        = "price"
+	KeyCurrency     = "currency"
+	KeySeats        = "seats"
+	KeyEnrollment   = "enrollment"
 	// KeyAudience says who may find the document; see Viewer.
 	KeyAudience = "audience"
 )
@@ -70,8 +72,8 @@ func Schema() Fields {
 		Phrases: []string{TitleWords, TagWords, AboutWords, TextWords},
 		Words:   []string{TitleStems, TitleBeginnings, CodeWords, TagStems, AboutStems, TextStems},
 		Keys: []string{
-			KeyID, KeyType, KeyKind, KeyTenant, KeyOrgUnit, KeyStatus, KeyLanguage, KeyLevel, KeyTag, KeyCategory, KeyPrice, KeyCurrency, KeySeats,
-			KeyEnrollment, KeyAudience,
+			KeyID, KeyType, KeyKind, KeyTenant, KeyOrgUnit, KeyStatus, KeyLanguage, KeyLevel, KeyTag, KeyCategory, KeyCategoryName, KeyPrice, KeyCurrency,
+			KeySeats, KeyEnrollment, KeyAudience,
 		},
 		Sorts:   []string{SortTie, SortTitle, SortUpdated, SortStarts, SortPrice},
 		Numbers: []string{NumberOpens, NumberCloses, NumberAmount},
