@@ -12,7 +12,7 @@ import (
 )
 
 // Differences compares the index with what the owning services say, one page at a
-// time: first what should be there, then whether there is more. What was told a
+// time. They say also what was deleted and should not be there. What was told a
 // moment ago and is on its way is a difference too: it is gone at the next look. With
 // repair it is put right.
 func (b *Builder) Differences(ctx context.Context, in internalapi.RecomputeRequest) (out internalapi.RecomputeReply, err error) {

@@ -7,11 +7,8 @@ import (
 	"lms/apps/search/internal/language"
 )
 
-// Limits of a question.
-const (
-	maxQuestion = 500 // bytes
-	maxAsked    = 20  // words
-)
+// maxAsked is how much of a question is looked for.
+const maxAsked = 20 // words
 
 // asked is one word, or words in quotes, that somebody looks for.
 type asked struct {
