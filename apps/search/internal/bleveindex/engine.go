@@ -39,26 +39,33 @@ const rulesKey = "rules"
 // of an older layout answers until it is made anew.
 func laidOut(rules string) []byte { return []byte(rules + " 2") }
 
-// Open opens the folder, and makes an empty index in one that is new.
+// Open opens the folder, and makes an empty index in one that is new, or that has lost
+// its own.
 func Open(folder string) (*Engine, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the index: %w", err)
 	}
 	e := &Engine{folder: folder}
-	raw, err := os.ReadFile(filepath.Join(folder, currentFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if e.live, err = create(e.fresh()); err != nil {
-			return nil, err
+	if err := e.begin(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+func (e *Engine) begin() error {
+	raw, err := os.ReadFile(filepath.Join(e.folder, currentFile))
+	if err == nil {
+		e.live, err = open(filepath.Join(e.folder, filepath.Base(strings.TrimSpace(string(raw)))))
+	}
+	if errors.Is(err, fs.ErrNotExist) || missing(err) {
+		if e.live, err = create(e.fresh()); err == nil {
+			err = e.point(e.live)
 		}
-		err = e.point(e.live)
-	case err == nil:
-		e.live, err = open(filepath.Join(folder, filepath.Base(strings.TrimSpace(string(raw)))))
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return e, e.tidy()
+	return e.tidy()
 }
 
 // fresh is the path of an index that does not exist yet.
@@ -82,10 +89,19 @@ func (e *Engine) point(o *one) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("name the index in use: %w", err)
 	}
-	if err := os.Rename(name+".new", name); err != nil {
+	if err := errors.Join(os.Rename(name+".new", name), syncFolder(e.folder)); err != nil {
 		return fmt.Errorf("name the index in use: %w", err)
 	}
 	return nil
+}
+
+// syncFolder makes last which files there are in a folder.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // tidy removes what a rebuild has left that did not come to its end.
@@ -232,24 +248,34 @@ func (r *rebuild) Write(_ context.Context, docs []search.Document) error {
 	return r.index.write(docs)
 }
 
-// Commit implements search.Rebuild. Nobody reads or writes while the one takes the
-// place of the other.
+// Commit implements search.Rebuild.
 func (r *rebuild) Commit(context.Context) error {
+	old, err := r.replace()
+	if err != nil {
+		return err
+	}
+	// Nobody uses it any more. What cannot be removed goes at the next start: the new one
+	// has taken its place.
+	_ = r.engine.discard(old)
+	return nil
+}
+
+// replace puts the index in the place of the one in use, while nobody reads or writes.
+func (r *rebuild) replace() (old *one, err error) {
 	e := r.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := r.overtaken(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.index.idx.SetInternal([]byte(rulesKey), laidOut(r.rules)); err != nil {
-		return fmt.Errorf("finish the index: %w", err)
+		return nil, fmt.Errorf("finish the index: %w", err)
 	}
 	if err := e.point(r.index); err != nil {
-		return err
+		return nil, err
 	}
-	old := e.live
-	e.live, e.next = r.index, nil
-	return e.discard(old)
+	old, e.live, e.next = e.live, r.index, nil
+	return old, nil
 }
 
 // Abort implements search.Rebuild.

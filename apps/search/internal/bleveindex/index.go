@@ -1,11 +1,13 @@
 package bleveindex
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/blevesearch/bleve/v2"
 	"github.com/blevesearch/bleve/v2/analysis/analyzer/custom"
@@ -68,8 +70,13 @@ type one struct {
 	mu     sync.Mutex
 }
 
+// lockWait is for how long a process that ends may still have the index in use.
+const lockWait = 15 * time.Second
+
 // opening is how an index is opened: a write returns once it is on the disk.
-func opening() map[string]any { return map[string]any{"unsafe_batch": false} }
+func opening() map[string]any {
+	return map[string]any{"unsafe_batch": false, "bolt_timeout": lockWait.String()}
+}
 
 func create(path string) (*one, error) {
 	im, err := layout()
@@ -86,9 +93,14 @@ func create(path string) (*one, error) {
 func open(path string) (*one, error) {
 	idx, err := bleve.OpenUsing(path, opening())
 	if err != nil {
-		return nil, fmt.Errorf("open the index %s: %w", path, err)
+		return nil, fmt.Errorf("open the index %s, which another process may have in use: %w", path, err)
 	}
 	return &one{path: path, idx: idx}, nil
+}
+
+// missing says of an error of open that there is no index.
+func missing(err error) bool {
+	return errors.Is(err, bleve.ErrorIndexPathDoesNotExist) || errors.Is(err, bleve.ErrorIndexMetaMissing)
 }
 
 func (o *one) close() error { return o.idx.Close() }
