@@ -1,49 +1,18 @@
 package app
 
 import (
-	"context"
 	"net/http"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"lms/shared/apperr"
 	"lms/shared/authz"
 	"lms/shared/clock"
-	"lms/shared/record"
 	"lms/shared/record/recordtest"
 	"lms/shared/testkit"
 )
-
-// dying is the store of a process that dies after so many writes.
-type dying struct {
-	record.Store
-	left atomic.Int64
-}
-
-func (d *dying) dead(n int64) error {
-	if d.left.Add(n) < 0 {
-		return apperr.Unavailable("state_unavailable", "The process is dead.")
-	}
-	return nil
-}
-
-func (d *dying) Get(ctx context.Context, key string) (record.Entry, error) {
-	if err := d.dead(0); err != nil {
-		return record.Entry{}, err
-	}
-	return d.Store.Get(ctx, key)
-}
-
-func (d *dying) Put(ctx context.Context, key string, value []byte, w record.Write) error {
-	if err := d.dead(-1); err != nil {
-		return err
-	}
-	return d.Store.Put(ctx, key, value, w)
-}
 
 // TestAChangeAndItsLineAreOne lets the process die before each of the writes of an act:
 // afterwards there is one line in the audit trail if something was changed, and none if
@@ -108,8 +77,7 @@ func TestAChangeAndItsLineAreOne(t *testing.T) {
 					tc.before(healthy)
 				}
 				shown := string(healthy.GET(tc.shown).Expect(http.StatusOK).Body)
-				store := &dying{Store: w.store}
-				store.left.Store(int64(deaths))
+				store := recordtest.NewDying(w.store, deaths)
 				_, router := w.replica(store)
 				tc.act(testkit.Server(t, router, w.tokens).As(who), func(path string) string {
 					if path == "" {
@@ -117,7 +85,7 @@ func TestAChangeAndItsLineAreOne(t *testing.T) {
 					}
 					return healthy.GET(path).Expect(http.StatusOK).ETag()
 				})
-				survived = store.left.Load() >= 0
+				survived = !store.Dead()
 
 				c.Advance(2 * time.Minute)
 				w.audit(w.built)

@@ -18,6 +18,7 @@ import (
 	"lms/apps/notification/internal/texts"
 	"lms/shared/authz"
 	"lms/shared/journal"
+	"lms/shared/journal/acts"
 	"lms/shared/record"
 )
 
@@ -178,8 +179,8 @@ func New(o Options) *Service {
 		yielding:   newYielding(),
 		logged:     map[uuid.UUID]bool{},
 	}
-	s.audited.people = audited.Of(o.Trail, s.people, personKey, func(d *person.Document) *audited.Lines { return &d.Acts })
-	s.audited.overrides = audited.Of(o.Trail, s.overrides, overridesKeyOf, func(o *overrides) *audited.Lines { return &o.Acts })
+	s.audited.people = audited.Of(o.Trail, s.people, personKey, func(d *person.Document) *acts.Lines { return &d.Acts })
+	s.audited.overrides = audited.Of(o.Trail, s.overrides, overridesKeyOf, func(o *overrides) *acts.Lines { return &o.Acts })
 	return s
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/notification/internal/audited"
 	"lms/apps/notification/internal/texts"
 	"lms/shared/apperr"
 	"lms/shared/journal/acts"
@@ -33,7 +32,7 @@ type override struct {
 type overrides struct {
 	Version int64               `json:"version"`
 	Items   map[string]override `json:"items"`
-	Acts    audited.Lines       `json:"acts,omitempty"`
+	Acts    acts.Lines          `json:"acts,omitempty"`
 }
 
 // overridesID names the document to the audit trail.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"lms/apps/notification/internal/audited"
+	"lms/shared/journal/acts"
 )
 
 // Limits of a document: together below 2 MiB at the worst, typically 5 to 50 KiB.
@@ -128,7 +128,7 @@ type Document struct {
 	// Watched is until when some replica follows the document for a stream.
 	Watched time.Time `json:"watched,omitzero"`
 	// Acts are lines of the audit trail on their way there.
-	Acts audited.Lines `json:"acts,omitempty"`
+	Acts acts.Lines `json:"acts,omitempty"`
 	// Erased: the person is forgotten, and is told nothing any more.
 	Erased bool `json:"erased,omitempty"`
 }

@@ -94,8 +94,8 @@ func matches(pattern, eventType string) bool {
 }
 
 type endpoints struct {
-	Items []Endpoint    `json:"items"`
-	Acts  audited.Lines `json:"acts,omitempty"`
+	Items []Endpoint `json:"items"`
+	Acts  acts.Lines `json:"acts,omitempty"`
 }
 
 // State is where a delivery stands.
@@ -130,7 +130,7 @@ type queue struct {
 	Pending      []Delivery    `json:"pending"`
 	Told         person.Memory `json:"told"`
 	FailingSince time.Time     `json:"failing_since,omitzero"`
-	Acts         audited.Lines `json:"acts,omitempty"`
+	Acts         acts.Lines    `json:"acts,omitempty"`
 }
 
 type body struct {
@@ -206,8 +206,8 @@ func New(o Options) *Service {
 		log:       journal.New[Delivery](o.Store, "webhookdeliveries", 50, kept, o.Now),
 		cached:    map[uuid.UUID]cachedEndpoints{},
 	}
-	s.audited.endpoints = audited.Of(o.Trail, s.endpoints, endpointsKey, func(e *endpoints) *audited.Lines { return &e.Acts })
-	s.audited.queues = audited.Of(o.Trail, s.queues, queueKey, func(q *queue) *audited.Lines { return &q.Acts })
+	s.audited.endpoints = audited.Of(o.Trail, s.endpoints, endpointsKey, func(e *endpoints) *acts.Lines { return &e.Acts })
+	s.audited.queues = audited.Of(o.Trail, s.queues, queueKey, func(q *queue) *acts.Lines { return &q.Acts })
 	return s
 }
 
