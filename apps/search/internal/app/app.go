@@ -3,6 +3,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 	refreshEvery   = 2 * time.Second
 	workEvery      = time.Second
 	tellEvery      = 5 * time.Second
+	followEvery    = 15 * time.Second
 )
 
 // Build wires the service.
@@ -91,12 +93,12 @@ func build(k *service.Kit, engine search.Engine, settle time.Duration, store rec
 	languages := language.New()
 	maker := search.Maker{Languages: languages}
 	trail := acts.New(store, k.Authz, k.Now, k.NewID)
-	synonyms := search.NewSynonymStore(store, k.Now, trail)
+	synonyms := search.NewSynonymStore(store, k.Now, trail, k.Log)
 	indexer := &search.Indexer{Engine: engine, Maker: maker, Texts: sources}
 	return &built{engine: engine, options: httpapi.Options{
 		Service:  &search.Service{Engine: engine, Policy: k.Authz, Members: members, Languages: languages, Synonyms: synonyms, Now: k.Now, Log: k.Log},
 		Synonyms: synonyms,
-		Jobs:     search.NewJobs(store, k.Now, k.NewID, k.Log),
+		Jobs:     search.NewJobs(store, k.Now, k.NewID, trail, k.Log),
 		Builder:  &search.Builder{Engine: engine, Maker: maker, Sources: sources, Settle: settle},
 		Trail:    trail,
 		Once:     once.New(store, k.Now),
@@ -127,6 +129,7 @@ func run(k *service.Kit, b *built, performed *events.Performed) {
 	k.Every("positions", flushEvery, o.Consumer.Flush)
 	k.Every("repair", repairEvery, o.Consumer.Repair)
 	k.Every("synonyms", refreshEvery, o.Synonyms.Refresh)
+	k.Every("audit trail", followEvery, func(ctx context.Context) error { return errors.Join(o.Synonyms.Follow(ctx), o.Jobs.Follow(ctx)) })
 	k.Every("searches performed", tellEvery, performed.Tell)
 	k.Every("rebuild", workEvery, func(ctx context.Context) error {
 		if err := o.Jobs.Fill(ctx, b.engine); err != nil {

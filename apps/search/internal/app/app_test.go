@@ -24,6 +24,7 @@ import (
 	contract "lms/shared/contracts/events"
 	"lms/shared/contracts/internalapi"
 	"lms/shared/inbox"
+	"lms/shared/record"
 	"lms/shared/record/recordtest"
 	"lms/shared/service"
 	"lms/shared/telemetry"
@@ -70,6 +71,9 @@ type world struct {
 	tenant  uuid.UUID
 	clock   *clock.Manual
 	library *library
+	store   *recordtest.Memory
+	kit     *service.Kit
+	tokens  *testkit.Tokens
 	built   *built
 	router  *web.Router
 	told    []search.Performed
@@ -85,14 +89,21 @@ func newWorld(t *testing.T) *world {
 	policy, tokens := testkit.Policy(w.tenant), testkit.NewTokens(t)
 	tel, err := telemetry.New(t.Context(), telemetry.Options{Service: "search"})
 	require.NoError(t, err)
-	k := &service.Kit{Name: "search", Authz: policy, Now: w.clock.Now, NewID: uuid.New, Log: slog.New(slog.DiscardHandler), Metrics: tel.Metrics}
-	w.built = build(k, engine, 0, recordtest.NewMemory(w.clock.Now), w.library, w.library)
-	w.built.options.Service.Performed = func(p search.Performed) { w.told = append(w.told, p) }
-	w.router = web.NewRouter(web.Options{Service: "search", Verifier: tokens.Verifier(), Authz: policy})
-	httpapi.Mount(w.router, w.built.options)
-	events.MountCalls(w.router)
+	w.kit = &service.Kit{Name: "search", Authz: policy, Now: w.clock.Now, NewID: uuid.New, Log: slog.New(slog.DiscardHandler), Metrics: tel.Metrics}
+	w.store, w.tokens = recordtest.NewMemory(w.clock.Now), tokens
+	w.built, w.router = w.replica(engine, w.store)
 	w.Client = testkit.Server(t, w.router, tokens)
 	return w
+}
+
+// replica is search once more, on a store.
+func (w *world) replica(engine search.Engine, store record.Store) (*built, *web.Router) {
+	b := build(w.kit, engine, 0, store, w.library, w.library)
+	b.options.Service.Performed = func(p search.Performed) { w.told = append(w.told, p) }
+	r := web.NewRouter(web.Options{Service: "search", Verifier: w.tokens.Verifier(), Authz: w.kit.Authz})
+	httpapi.Mount(r, b.options)
+	events.MountCalls(r)
+	return b, r
 }
 
 func (w *world) course(title string) contract.CourseState {
@@ -175,6 +186,49 @@ func TestSynonymsAreForPlatformAdministrators(t *testing.T) {
 	var audit struct{ Items []struct{ Action string } }
 	admin.GET("/api/v1/audit/search").Expect(http.StatusOK).JSON(&audit)
 	require.Equal(t, "search_synonyms.set", audit.Items[0].Action)
+}
+
+// TestAChangeAndItsLineAreOne lets the process die before each of the writes of an act:
+// afterwards there is one line in the audit trail if something was changed, and none if
+// not.
+func TestAChangeAndItsLineAreOne(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		action, shown string
+		act           func(c, healthy *testkit.Client)
+	}{
+		"synonyms are set": {"search_synonyms.set", api + "/synonyms", func(c, healthy *testkit.Client) {
+			c.With("If-Match", healthy.GET(api+"/synonyms").ETag()).PUT(api+"/synonyms", map[string]any{"groups": [][]string{{"ML", "machine learning"}}})
+		}},
+		"a rebuild is begun": {"search_index.rebuild", "/api/v1/jobs/search", func(c, _ *testkit.Client) { c.POST(api+"/rebuild", nil) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			deaths := 0
+			for survived := false; !survived; deaths++ {
+				w := newWorld(t)
+				who := testkit.PlatformAdmin()
+				admin := w.As(who)
+				before := string(admin.GET(tc.shown).Expect(http.StatusOK).Body)
+				store := recordtest.NewDying(w.store, deaths)
+				_, router := w.replica(w.built.engine, store)
+				tc.act(testkit.Server(t, router, w.tokens).As(who), admin)
+				survived = !store.Dead()
+
+				require.NoError(t, w.built.options.Synonyms.Follow(t.Context()))
+				require.NoError(t, w.built.options.Jobs.Follow(t.Context()))
+				var audit struct{ Items []struct{ Action string } }
+				admin.GET("/api/v1/audit/search?action=" + tc.action).Expect(http.StatusOK).JSON(&audit)
+				if string(admin.GET(tc.shown).Expect(http.StatusOK).Body) == before {
+					require.False(t, survived)
+					require.Empty(t, audit.Items, "before write %d", deaths)
+				} else {
+					require.Len(t, audit.Items, 1, "before write %d", deaths)
+				}
+			}
+			require.Greater(t, deaths, 2, "the change, the line, and that it is there")
+		})
+	}
 }
 
 func TestTheIndexIsMadeAnewAsAJob(t *testing.T) {

@@ -5,6 +5,7 @@ package enginetest
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -99,7 +100,7 @@ func newWorld(t *testing.T, open Open) *world {
 	store := recordtest.NewMemory(now)
 	w.service = &search.Service{
 		Engine: w.engine, Policy: source, Members: w.members, Languages: w.maker.Languages,
-		Synonyms: search.NewSynonymStore(store, now, acts.New(store, source, now, uuid.New)), Now: now,
+		Synonyms: search.NewSynonymStore(store, now, acts.New(store, source, now, uuid.New), slog.New(slog.DiscardHandler)), Now: now,
 		Performed: func(p search.Performed) { w.told = append(w.told, p) },
 	}
 	w.indexer = &search.Indexer{Engine: w.engine, Maker: w.maker}

@@ -125,12 +125,9 @@ func (a *api) rebuild(ctx context.Context, _ *web.Empty) (*web.JobAccepted, erro
 		return nil, err
 	}
 	actor := web.Actor(ctx)
-	job, repeated, err := once.Do(ctx, a.Once, func() (work.Job, error) { return a.Jobs.Start(ctx, actor.UserID) })
+	job, _, err := once.Do(ctx, a.Once, func() (work.Job, error) { return a.Jobs.Start(ctx, actor.UserID) })
 	if err != nil {
 		return nil, err
 	}
-	if !repeated {
-		err = a.Trail.Record(ctx, acts.Act{Action: "search_index.rebuild", ResourceType: "job", ResourceID: job.ID})
-	}
-	return web.Accepted(job), err
+	return web.Accepted(job), nil
 }

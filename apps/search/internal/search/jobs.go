@@ -14,6 +14,7 @@ import (
 
 	"lms/shared/apperr"
 	"lms/shared/authz"
+	"lms/shared/journal/acts"
 	"lms/shared/page"
 	"lms/shared/record"
 	"lms/shared/work"
@@ -45,7 +46,8 @@ func (j job) finished() bool {
 }
 
 type jobList struct {
-	Jobs []job `json:"jobs"` // the newest first
+	Jobs []job      `json:"jobs"` // the newest first
+	Acts acts.Lines `json:"acts,omitempty"`
 }
 
 // MayManage: synonyms and the index are everybody's, so that only who may do it for
@@ -67,39 +69,53 @@ func ResultOf(j work.Job) (json.RawMessage, error) {
 
 // Jobs are the rebuilds, in one record: at most one is under way.
 type Jobs struct {
-	book  *record.Book[jobList]
-	now   func() time.Time
-	newID func() uuid.UUID
-	self  uuid.UUID
-	log   *slog.Logger
+	book    *record.Book[jobList]
+	audited *acts.Documents[jobList]
+	now     func() time.Time
+	newID   func() uuid.UUID
+	self    uuid.UUID
+	log     *slog.Logger
 }
 
 // NewJobs makes them.
-func NewJobs(store record.Store, now func() time.Time, newID func() uuid.UUID, log *slog.Logger) *Jobs {
-	return &Jobs{book: record.Durable[jobList](store, now, nil), now: now, newID: newID, self: newID(), log: log}
+func NewJobs(store record.Store, now func() time.Time, newID func() uuid.UUID, trail *acts.Trail, log *slog.Logger) *Jobs {
+	book := record.Durable[jobList](store, now, nil)
+	return &Jobs{
+		book: book, audited: acts.Of(trail, book, func(l *jobList) *acts.Lines { return &l.Acts }, log), now: now, newID: newID, self: newID(), log: log,
+	}
 }
 
-// Start makes a rebuild; one that waits or runs already is given instead.
+// Follow writes what was done and is not in the audit trail yet.
+func (s *Jobs) Follow(ctx context.Context) error { return s.audited.Follow(ctx, jobsKey) }
+
+// Start makes a rebuild for a person; one that waits or runs already is given instead.
 func (s *Jobs) Start(ctx context.Context, owner uuid.UUID) (out work.Job, err error) {
-	_, err = s.book.Update(ctx, jobsKey, func(l *jobList) (*jobList, error) {
+	act := func() acts.Act {
+		return acts.Act{Action: "search_index.rebuild", ResourceType: "job", ResourceID: out.ID}
+	}
+	_, err = s.audited.Update(ctx, jobsKey, nil, act, s.starting(owner, &out))
+	return out, err
+}
+
+// starting adds a job to the list, if there is none that is not at its end.
+func (s *Jobs) starting(owner uuid.UUID, out *work.Job) func(*jobList) (*jobList, error) {
+	return func(l *jobList) (*jobList, error) {
 		if l == nil {
 			l = &jobList{}
 		}
 		if i := slices.IndexFunc(l.Jobs, func(j job) bool { return !j.finished() }); i >= 0 {
+			*out = l.Jobs[i].Job
 			if l.Jobs[i].Owner != uuid.Nil || owner == uuid.Nil {
-				out = l.Jobs[i].Job
 				return l, record.ErrKeep
 			}
 			l.Jobs[i].Owner = owner // the service began by itself: whoever asks may follow it
-			out = l.Jobs[i].Job
 			return l, nil
 		}
-		out = work.Job{ID: s.newID(), Kind: KindRebuild, State: work.JobQueued, CreatedAt: s.now()}
-		l.Jobs = append([]job{{Job: out, Owner: owner}}, l.Jobs...)
+		*out = work.Job{ID: s.newID(), Kind: KindRebuild, State: work.JobQueued, CreatedAt: s.now()}
+		l.Jobs = append([]job{{Job: *out, Owner: owner}}, l.Jobs...)
 		l.Jobs = l.Jobs[:min(len(l.Jobs), jobsKept)]
 		return l, nil
-	})
-	return out, err
+	}
 }
 
 func (s *Jobs) of(ctx context.Context, owner uuid.UUID) ([]work.Job, error) {
@@ -296,6 +312,6 @@ func (s *Jobs) Fill(ctx context.Context, e Engine) error {
 	if l != nil && len(l.Jobs) > 0 && l.Jobs[0].State == work.JobFailed && s.now().Sub(*l.Jobs[0].FinishedAt) < fillPause {
 		return nil
 	}
-	_, err = s.Start(ctx, uuid.Nil)
+	_, err = s.book.Update(ctx, jobsKey, s.starting(uuid.Nil, new(work.Job)))
 	return err
 }

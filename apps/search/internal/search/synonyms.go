@@ -3,18 +3,19 @@ package search
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"lms/apps/search/internal/language"
 	"lms/shared/apperr"
 	"lms/shared/journal/acts"
 	"lms/shared/record"
 	"lms/shared/work"
-
-	"github.com/google/uuid"
 )
 
 // Limits of synonyms.
@@ -29,6 +30,7 @@ const (
 type Synonyms struct {
 	Groups  [][]string `json:"groups"`
 	Version int64      `json:"version"`
+	Acts    acts.Lines `json:"acts,omitempty"`
 }
 
 const synonymsKey = "synonyms"
@@ -111,16 +113,17 @@ func standsAt(parts []asked, term []language.Token) int {
 
 // SynonymStore keeps the synonyms and has them in use.
 type SynonymStore struct {
-	book  *record.Book[Synonyms]
-	trail *acts.Trail
+	book    *record.Book[Synonyms]
+	audited *acts.Documents[Synonyms]
 
 	mu  sync.RWMutex
 	use *synonyms
 }
 
 // NewSynonymStore makes it.
-func NewSynonymStore(store record.Store, now func() time.Time, trail *acts.Trail) *SynonymStore {
-	return &SynonymStore{book: record.Durable[Synonyms](store, now, nil), trail: trail, use: &synonyms{}}
+func NewSynonymStore(store record.Store, now func() time.Time, trail *acts.Trail, log *slog.Logger) *SynonymStore {
+	book := record.Durable[Synonyms](store, now, nil)
+	return &SynonymStore{book: book, audited: acts.Of(trail, book, func(s *Synonyms) *acts.Lines { return &s.Acts }, log), use: &synonyms{}}
 }
 
 func (s *SynonymStore) current() *synonyms {
@@ -157,6 +160,9 @@ func (s *SynonymStore) take(v Synonyms) {
 	s.use = use
 }
 
+// Follow writes what was done and is not in the audit trail yet.
+func (s *SynonymStore) Follow(ctx context.Context) error { return s.audited.Follow(ctx, synonymsKey) }
+
 // Set replaces all synonyms if they are of the given version.
 func (s *SynonymStore) Set(ctx context.Context, groups [][]string, version int64) (Synonyms, error) {
 	groups, err := checkGroups(groups)
@@ -164,7 +170,13 @@ func (s *SynonymStore) Set(ctx context.Context, groups [][]string, version int64
 		return Synonyms{}, err
 	}
 	before := 0
-	v, err := s.book.Update(ctx, synonymsKey, func(old *Synonyms) (*Synonyms, error) {
+	act := func() acts.Act {
+		return acts.Act{
+			Action: "search_synonyms.set", ResourceType: "search_synonyms", ResourceID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(synonymsKey)),
+			Changes: map[string]work.Change{"groups": {From: before, To: len(groups)}},
+		}
+	}
+	v, err := s.audited.Update(ctx, synonymsKey, nil, act, func(old *Synonyms) (*Synonyms, error) {
 		if old == nil {
 			old = &Synonyms{Version: 1}
 		}
@@ -172,16 +184,13 @@ func (s *SynonymStore) Set(ctx context.Context, groups [][]string, version int64
 			return nil, apperr.VersionMismatch()
 		}
 		before = len(old.Groups)
-		return &Synonyms{Groups: groups, Version: old.Version + 1}, nil
+		return &Synonyms{Groups: groups, Version: old.Version + 1, Acts: old.Acts}, nil
 	})
 	if err != nil {
 		return Synonyms{}, err
 	}
 	s.take(*v)
-	return *v, s.trail.Record(ctx, acts.Act{
-		Action: "search_synonyms.set", ResourceType: "search_synonyms", ResourceID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(synonymsKey)),
-		Changes: map[string]work.Change{"groups": {From: before, To: len(groups)}},
-	})
+	return *v, nil
 }
 
 // checkGroups takes out spaces and repetitions, and says everything that is wrong.
