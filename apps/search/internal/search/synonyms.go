@@ -48,6 +48,9 @@ func newSynonyms(s Synonyms) *synonyms {
 		var terms [][]language.Token
 		for _, term := range group {
 			tokens := language.Tokens(term)
+			if len(tokens) == 0 {
+				continue // no word by the rules of now
+			}
 			terms = append(terms, tokens)
 			if w := tokens[0].Word; !slices.Contains(out.first[w], i) {
 				out.first[w] = append(out.first[w], i)
