@@ -57,6 +57,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer cluster.Close()
 	newTopics(cluster, o.Log)
+	gatherSoon(cluster)
 	if o.DropShare > 0 {
 		dropRecords(cluster, o.DropShare, o.Log)
 	}
@@ -113,6 +114,27 @@ func newTopics(cluster *kfake.Cluster, log io.Writer) {
 				mu.Unlock()
 			}
 		})
+		return nil, nil, false
+	})
+}
+
+// joinKey is the request by which a consumer comes into its group.
+const joinKey = 11
+
+// gatherWithin is how long a group waits for those of its members that were there
+// before.
+const gatherWithin = 10 * time.Second
+
+// gatherSoon shortens what consumers ask for. Dapr's client gives a group a minute to
+// gather and reads an answer for half of one: after some were killed, each of the
+// others would give up before the group is ready, come anew, and be waited for again,
+// for minutes.
+func gatherSoon(cluster *kfake.Cluster) {
+	cluster.ControlKey(joinKey, func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if req, ok := r.(*kmsg.JoinGroupRequest); ok {
+			req.RebalanceTimeoutMillis = min(req.RebalanceTimeoutMillis, int32(gatherWithin.Milliseconds()))
+		}
 		return nil, nil, false
 	})
 }

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"lms/apps/lms/internal/broker"
 	"lms/shared/freeport"
@@ -127,4 +129,44 @@ func TestCommittedOffsetsSurviveAKill(t *testing.T) {
 	consumer = group()
 	defer consumer.Close()
 	require.Equal(t, []string{"10", "11", "12"}, read(consumer, 3))
+}
+
+// TestAGroupDoesNotWaitForWhoWasKilled: a consumer is answered before Dapr's client
+// gives up reading, whoever has stopped without a word.
+func TestAGroupDoesNotWaitForWhoWasKilled(t *testing.T) {
+	t.Parallel()
+	port, err := freeport.One()
+	require.NoError(t, err)
+	startBroker(t, t.TempDir(), port)
+	first, second := joiner(t, port), joiner(t, port)
+	require.NoError(t, kerr.ErrorForCode(first(t).ErrorCode)) // and is not heard of again
+	const readTimeout = 30 * time.Second                      // of Dapr's client
+	began := time.Now()
+	require.NoError(t, kerr.ErrorForCode(second(t).ErrorCode))
+	require.Less(t, time.Since(began), readTimeout/2)
+}
+
+// joiner is a client that joins a group with the times that Dapr's client allows.
+func joiner(t *testing.T, port int) func(*testing.T) *kmsg.JoinGroupResponse {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(freeport.Address(port)))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Group, req.ProtocolType = "notification", "consumer"
+	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 45_000, 60_000
+	protocol := kmsg.NewJoinGroupRequestProtocol()
+	protocol.Name = "range"
+	req.Protocols = append(req.Protocols, protocol)
+	return func(t *testing.T) *kmsg.JoinGroupResponse {
+		t.Helper()
+		resp, err := req.RequestWith(t.Context(), client)
+		require.NoError(t, err)
+		if resp.ErrorCode == kerr.MemberIDRequired.Code {
+			req.MemberID = resp.MemberID
+			resp, err = req.RequestWith(t.Context(), client)
+			require.NoError(t, err)
+		}
+		return resp
+	}
 }
