@@ -16,13 +16,18 @@ func useUUID(m *pgtype.Map) {
 	m.RegisterType(&pgtype.Type{Name: "_uuid", OID: pgtype.UUIDArrayOID, Codec: &pgtype.ArrayCodec{ElementType: id}})
 }
 
-// uuidCodec is pgx's codec with a short way for uuid.UUID.
+// uuidCodec is pgx's codec with a short way for uuid.UUID and pointers to it.
 type uuidCodec struct{ pgtype.UUIDCodec }
 
 // PlanEncode implements pgtype.Codec.
 func (c uuidCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
-	if _, ok := value.(uuid.UUID); ok && format == pgtype.BinaryFormatCode {
-		return encodeUUID{}
+	if format == pgtype.BinaryFormatCode {
+		switch value.(type) {
+		case uuid.UUID:
+			return encodeUUID{}
+		case *uuid.UUID:
+			return encodeUUIDPointer{}
+		}
 	}
 	return c.UUIDCodec.PlanEncode(m, oid, format, value)
 }
@@ -40,6 +45,14 @@ type encodeUUID struct{}
 // Encode implements pgtype.EncodePlan.
 func (encodeUUID) Encode(value any, buf []byte) ([]byte, error) {
 	id := value.(uuid.UUID) //nolint:forcetypeassert // the plan is made for this type
+	return append(buf, id[:]...), nil
+}
+
+type encodeUUIDPointer struct{}
+
+// Encode implements pgtype.EncodePlan. pgx sends a nil pointer as null by itself.
+func (encodeUUIDPointer) Encode(value any, buf []byte) ([]byte, error) {
+	id := value.(*uuid.UUID) //nolint:forcetypeassert // the plan is made for this type
 	return append(buf, id[:]...), nil
 }
 

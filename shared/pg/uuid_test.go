@@ -33,6 +33,10 @@ func TestIDsGoToTheDatabaseAndBack(t *testing.T) {
 	require.Equal(t, []uuid.UUID{id, other}, list)
 	require.Empty(t, empty)
 
+	var some []*uuid.UUID
+	require.NoError(t, db.QueryRow(t.Context(), `select $1::uuid[]`, []*uuid.UUID{&id, nil, &other}).Scan(&some))
+	require.Equal(t, []*uuid.UUID{&id, nil, &other}, some)
+
 	// Without a known type of the parameter, as text.
 	require.NoError(t, db.QueryRow(t.Context(), `select $1::text::uuid`, id.String()).Scan(&back))
 	require.Equal(t, id, back)
