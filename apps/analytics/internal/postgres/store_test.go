@@ -1,11 +1,15 @@
 package postgres
 
 import (
+	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/analytics/internal/report"
+	"lms/apps/analytics/internal/tally"
 	"lms/shared/pg"
 	"lms/shared/testkit"
 )
@@ -39,4 +43,29 @@ func TestEveryTableHasRowLevelSecurity(t *testing.T) {
 	names, err := pg.Column[string](t.Context(), db, unguardedSQL, kit)
 	require.NoError(t, err)
 	require.Empty(t, names)
+}
+
+var listed = regexp.MustCompile(`insert into \w+ \(([^)]+)\)\nselect ([^)]+)\nfrom unnest\([^)]+\)\s+as t \(([^)]+)\)`)
+
+// TestRowsAreWrittenFieldByField: values go by their place, so the columns of every
+// statement stand as the fields of its row do.
+func TestRowsAreWrittenFieldByField(t *testing.T) {
+	t.Parallel()
+	for sql, row := range map[string]any{
+		coursesSaveSQL: tally.Course{}, orgUnitsSaveSQL: tally.OrgUnit{}, peopleSaveSQL: tally.Person{}, cohortsSaveSQL: tally.Cohort{},
+		cohortMembersSaveSQL: tally.CohortMember{}, learnersSaveSQL: tally.Learner{}, learnerItemsSaveSQL: tally.LearnerItem{},
+		activitiesSaveSQL: tally.Activity{}, quizzesSaveSQL: tally.Quiz{}, questionsSaveSQL: tally.Question{}, attemptsSaveSQL: tally.Attempt{},
+		assignmentsSaveSQL: tally.Assignment{}, worksSaveSQL: tally.Work{}, plansSaveSQL: tally.Plan{}, paymentsSaveSQL: tally.Payment{},
+		subscriptionChangesSaveSQL: tally.SubscriptionChange{}, searchTermsSaveSQL: tally.SearchTerm{},
+	} {
+		var fields []string
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(row)) {
+			fields = append(fields, f.Tag.Get("json"))
+		}
+		lists := listed.FindStringSubmatch(sql)
+		require.Len(t, lists, 4, sql)
+		for _, list := range lists[1:] {
+			require.Equal(t, strings.Join(fields, ", "), strings.Join(strings.Fields(list), " "), sql)
+		}
+	}
 }

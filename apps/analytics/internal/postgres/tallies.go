@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"time"
@@ -20,18 +19,9 @@ type merger[R any] interface {
 }
 
 // settle brings rows of one table into the store: what is there for their keys is
-// merged in, and all are written.
+// merged in, and all are written, as lists of values: the server reads those in a
+// fraction of the time that it takes for JSON.
 func settle[K comparable, R any, M merger[R]](ctx context.Context, q pg.Querier, rows map[K]*R, keyOf func(*R) K, load, save string, keys ...any) error {
-	return settleAs[K, R, M](ctx, q, asJSON[R], rows, keyOf, load, save, keys...)
-}
-
-// settleMany is settle for tables that get many rows: the server reads lists of values
-// in a fraction of the time that it takes for JSON.
-func settleMany[K comparable, R any, M merger[R]](ctx context.Context, q pg.Querier, rows map[K]*R, keyOf func(*R) K, load, save string, keys ...any) error {
-	return settleAs[K, R, M](ctx, q, asColumns[R], rows, keyOf, load, save, keys...)
-}
-
-func settleAs[K comparable, R any, M merger[R]](ctx context.Context, q pg.Querier, write func([]*R) ([]any, error), rows map[K]*R, keyOf func(*R) K, load, save string, keys ...any) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -48,25 +38,12 @@ func settleAs[K comparable, R any, M merger[R]](ctx context.Context, q pg.Querie
 	for _, r := range rows {
 		list = append(list, r)
 	}
-	args, err := write(list)
-	if err != nil {
-		return err
-	}
-	_, err = pg.Exec(ctx, q, save, args...)
+	_, err := pg.Exec(ctx, q, save, asColumns(list)...)
 	return err
 }
 
-// asJSON gives rows as one list of JSON.
-func asJSON[R any](rows []*R) ([]any, error) {
-	raw, err := json.Marshal(rows)
-	if err != nil {
-		return nil, fmt.Errorf("rows: %w", err)
-	}
-	return []any{string(raw)}, nil
-}
-
 // asColumns gives rows as a list for each field, in the order of the fields.
-func asColumns[R any](rows []*R) ([]any, error) {
+func asColumns[R any](rows []*R) []any {
 	row := reflect.TypeFor[R]()
 	out := make([]any, row.NumField())
 	for i := range out {
@@ -76,7 +53,7 @@ func asColumns[R any](rows []*R) ([]any, error) {
 		}
 		out[i] = values.Interface()
 	}
-	return out, nil
+	return out
 }
 
 // column lists a part of every key.
@@ -137,14 +114,14 @@ func settlePlaces(ctx context.Context, q pg.Querier, b *tally.Book) error {
 func settleLearning(ctx context.Context, q pg.Querier, b *tally.Book) error {
 	return inOrder(func() error {
 		courses, users := pairs(b.Learners)
-		return settleMany(ctx, q, b.Learners, func(r *tally.Learner) tally.Pair { return tally.Pair{A: r.CourseID, B: r.UserID} },
+		return settle(ctx, q, b.Learners, func(r *tally.Learner) tally.Pair { return tally.Pair{A: r.CourseID, B: r.UserID} },
 			learnersLoadSQL, learnersSaveSQL, courses, users)
 	}, func() error {
 		var courses, items, users []uuid.UUID
 		for k := range b.Items {
 			courses, items, users = append(courses, k.A), append(items, k.B), append(users, k.C)
 		}
-		return settleMany(ctx, q, b.Items, func(r *tally.LearnerItem) tally.Triple { return tally.Triple{A: r.CourseID, B: r.ItemID, C: r.UserID} },
+		return settle(ctx, q, b.Items, func(r *tally.LearnerItem) tally.Triple { return tally.Triple{A: r.CourseID, B: r.ItemID, C: r.UserID} },
 			learnerItemsLoadSQL, learnerItemsSaveSQL, courses, items, users)
 	}, func() error {
 		var days []string
@@ -152,7 +129,7 @@ func settleLearning(ctx context.Context, q pg.Querier, b *tally.Book) error {
 		for k := range b.Activities {
 			days, courses, users = append(days, k.Day), append(courses, k.Course), append(users, k.User)
 		}
-		return settleMany(ctx, q, b.Activities, func(r *tally.Activity) tally.DayKey {
+		return settle(ctx, q, b.Activities, func(r *tally.Activity) tally.DayKey {
 			return tally.DayKey{Day: r.Day, Course: r.CourseID, User: r.UserID}
 		},
 			activitiesLoadSQL, activitiesSaveSQL, days, courses, users)
@@ -165,13 +142,13 @@ func settleWork(ctx context.Context, q pg.Querier, b *tally.Book) error {
 	}, func() error {
 		return settle(ctx, q, b.Questions, func(r *tally.Question) uuid.UUID { return r.QuestionID }, questionsLoadSQL, questionsSaveSQL, column(b.Questions, itself))
 	}, func() error {
-		return settleMany(ctx, q, b.Attempts, func(r *tally.Attempt) uuid.UUID { return r.AttemptID }, attemptsLoadSQL, attemptsSaveSQL, column(b.Attempts, itself))
+		return settle(ctx, q, b.Attempts, func(r *tally.Attempt) uuid.UUID { return r.AttemptID }, attemptsLoadSQL, attemptsSaveSQL, column(b.Attempts, itself))
 	}, func() error {
 		return settle(ctx, q, b.Assignments, func(r *tally.Assignment) uuid.UUID { return r.AssignmentID },
 			assignmentsLoadSQL, assignmentsSaveSQL, column(b.Assignments, itself))
 	}, func() error {
 		assignments, users := pairs(b.Works)
-		return settleMany(ctx, q, b.Works, func(r *tally.Work) tally.Pair { return tally.Pair{A: r.AssignmentID, B: r.UserID} },
+		return settle(ctx, q, b.Works, func(r *tally.Work) tally.Pair { return tally.Pair{A: r.AssignmentID, B: r.UserID} },
 			worksLoadSQL, worksSaveSQL, assignments, users)
 	})
 }

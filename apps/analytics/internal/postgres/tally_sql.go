@@ -12,7 +12,9 @@ insert into courses (
   course_id, tenant_id, org_unit_id, code, title, status, language, starts_at, ends_at, deleted, staff, seq, items, curriculum_seq
 )
 select course_id, tenant_id, org_unit_id, code, title, status, language, starts_at, ends_at, deleted, staff, seq, items, curriculum_seq
-from json_populate_recordset(null::courses, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::timestamptz[], $10::boolean[],
+  $11::jsonb[], $12::bigint[], $13::jsonb[], $14::bigint[])
+  as t (course_id, tenant_id, org_unit_id, code, title, status, language, starts_at, ends_at, deleted, staff, seq, items, curriculum_seq)
 on conflict (course_id) do update set
   tenant_id = excluded.tenant_id, org_unit_id = excluded.org_unit_id, code = excluded.code, title = excluded.title, status = excluded.status,
   language = excluded.language, starts_at = excluded.starts_at, ends_at = excluded.ends_at, deleted = excluded.deleted, staff = excluded.staff,
@@ -27,7 +29,8 @@ insert into org_units (
   org_unit_id, tenant_id, parent_id, name, kind, archived, deleted, seq
 )
 select org_unit_id, tenant_id, parent_id, name, kind, archived, deleted, seq
-from json_populate_recordset(null::org_units, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::boolean[], $8::bigint[])
+  as t (org_unit_id, tenant_id, parent_id, name, kind, archived, deleted, seq)
 on conflict (org_unit_id) do update set
   tenant_id = excluded.tenant_id, parent_id = excluded.parent_id, name = excluded.name, kind = excluded.kind, archived = excluded.archived,
   deleted = excluded.deleted, seq = excluded.seq`
@@ -41,7 +44,8 @@ insert into people (
   user_id, tenant_id, org_unit_id, status, created_at, seq
 )
 select user_id, tenant_id, org_unit_id, status, created_at, seq
-from json_populate_recordset(null::people, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::bigint[])
+  as t (user_id, tenant_id, org_unit_id, status, created_at, seq)
 on conflict (user_id) do update set
   tenant_id = excluded.tenant_id, org_unit_id = excluded.org_unit_id, status = excluded.status, created_at = excluded.created_at, seq = excluded.seq`
 
@@ -54,7 +58,8 @@ insert into cohorts (
   group_id, tenant_id, org_unit_id, kind, name, course_id, deleted, seq
 )
 select group_id, tenant_id, org_unit_id, kind, name, course_id, deleted, seq
-from json_populate_recordset(null::cohorts, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::boolean[], $8::bigint[])
+  as t (group_id, tenant_id, org_unit_id, kind, name, course_id, deleted, seq)
 on conflict (group_id) do update set
   tenant_id = excluded.tenant_id, org_unit_id = excluded.org_unit_id, kind = excluded.kind, name = excluded.name, course_id = excluded.course_id,
   deleted = excluded.deleted, seq = excluded.seq`
@@ -68,7 +73,8 @@ insert into cohort_members (
   group_id, user_id, tenant_id, member, seq
 )
 select group_id, user_id, tenant_id, member, seq
-from json_populate_recordset(null::cohort_members, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::boolean[], $5::bigint[])
+  as t (group_id, user_id, tenant_id, member, seq)
 on conflict (group_id, user_id) do update set
   tenant_id = excluded.tenant_id, member = excluded.member, seq = excluded.seq`
 
@@ -136,7 +142,8 @@ insert into quizzes (
   quiz_id, tenant_id, course_id, title, points, deleted, seq
 )
 select quiz_id, tenant_id, course_id, title, points, deleted, seq
-from json_populate_recordset(null::quizzes, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::boolean[], $7::bigint[])
+  as t (quiz_id, tenant_id, course_id, title, points, deleted, seq)
 on conflict (quiz_id) do update set
   tenant_id = excluded.tenant_id, course_id = excluded.course_id, title = excluded.title, points = excluded.points, deleted = excluded.deleted,
   seq = excluded.seq`
@@ -150,7 +157,8 @@ insert into questions (
   question_id, tenant_id, kind, title, deleted, seq
 )
 select question_id, tenant_id, kind, title, deleted, seq
-from json_populate_recordset(null::questions, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::bigint[])
+  as t (question_id, tenant_id, kind, title, deleted, seq)
 on conflict (question_id) do update set
   tenant_id = excluded.tenant_id, kind = excluded.kind, title = excluded.title, deleted = excluded.deleted, seq = excluded.seq`
 
@@ -180,7 +188,8 @@ insert into assignments (
   assignment_id, tenant_id, course_id, title, points, due_at, published, deleted, seq
 )
 select assignment_id, tenant_id, course_id, title, points, due_at, published, deleted, seq
-from json_populate_recordset(null::assignments, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::timestamptz[], $7::boolean[], $8::boolean[], $9::bigint[])
+  as t (assignment_id, tenant_id, course_id, title, points, due_at, published, deleted, seq)
 on conflict (assignment_id) do update set
   tenant_id = excluded.tenant_id, course_id = excluded.course_id, title = excluded.title, points = excluded.points, due_at = excluded.due_at,
   published = excluded.published, deleted = excluded.deleted, seq = excluded.seq`
@@ -218,7 +227,8 @@ insert into plans (
   plan_id, tenant_id, name, kind, seq
 )
 select plan_id, tenant_id, name, kind, seq
-from json_populate_recordset(null::plans, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[])
+  as t (plan_id, tenant_id, name, kind, seq)
 on conflict (plan_id) do update set
   tenant_id = excluded.tenant_id, name = excluded.name, kind = excluded.kind, seq = excluded.seq`
 
@@ -227,7 +237,9 @@ insert into payments (
   payment_id, tenant_id, org_unit_id, course_id, plan_id, user_id, kind, at, amount, tax, currency
 )
 select payment_id, tenant_id, org_unit_id, course_id, plan_id, user_id, kind, at, amount, tax, currency
-from json_populate_recordset(null::payments, $1::json)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::timestamptz[], $9::bigint[], $10::bigint[],
+  $11::text[])
+  as t (payment_id, tenant_id, org_unit_id, course_id, plan_id, user_id, kind, at, amount, tax, currency)
 on conflict (payment_id) do nothing`
 
 	subscriptionChangesSaveSQL = `
@@ -235,7 +247,9 @@ insert into subscription_changes (
   subscription_id, seq, tenant_id, org_unit_id, course_id, plan_id, user_id, at, state, currency, monthly
 )
 select subscription_id, seq, tenant_id, org_unit_id, course_id, plan_id, user_id, at, state, currency, monthly
-from json_populate_recordset(null::subscription_changes, $1::json)
+from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::timestamptz[], $9::text[], $10::text[],
+  $11::bigint[])
+  as t (subscription_id, seq, tenant_id, org_unit_id, course_id, plan_id, user_id, at, state, currency, monthly)
 on conflict (subscription_id, seq) do nothing`
 
 	searchTermsLoadSQL = `
@@ -247,7 +261,8 @@ insert into search_terms (
   tenant_id, term, slot, searches, without_result
 )
 select tenant_id, term, slot, searches, without_result
-from json_populate_recordset(null::search_terms, $1::json)
+from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::bigint[], $5::bigint[])
+  as t (tenant_id, term, slot, searches, without_result)
 on conflict (tenant_id, term, slot) do update set
   searches = excluded.searches, without_result = excluded.without_result`
 )
