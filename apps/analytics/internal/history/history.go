@@ -233,10 +233,10 @@ func (k *keeper) walk(v reflect.Value, fields []field) {
 		case blank:
 			x.SetZero()
 		case one:
-			id := k.id(x.Interface().(uuid.UUID))
-			x.Set(reflect.ValueOf(id))
+			id := x.Addr().Interface().(*uuid.UUID)
+			*id = k.id(*id)
 			if f.main && k.main == uuid.Nil {
-				k.main = id
+				k.main = *id
 			}
 		case pointer:
 			if p := x.Interface().(*uuid.UUID); p != nil {
