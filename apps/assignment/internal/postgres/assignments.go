@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -96,50 +95,19 @@ where a.course_id = $1 and a.deleted_at is null and ($2 = '' or lower(a.title) l
 	assignmentsByDueDownSQL = listAssignmentsBase + ` and ($5 or (coalesce(a.due_at, '-infinity'), a.id) < (coalesce($6::timestamptz, '-infinity'), $7::uuid)) order by coalesce(a.due_at, '-infinity') desc, a.id desc limit $8`
 )
 
-// assignmentOrder is a sort: its statements and the key of a row.
-type assignmentOrder struct {
-	up, down string
-	key      func() any // a pointer to a value of the key's type
-	value    func(coursework.Assignment) any
-}
-
-func assignmentOrders() map[string]assignmentOrder {
-	return map[string]assignmentOrder{
-		coursework.SortPosition: {assignmentsByPositionSQL, assignmentsByPositionDownSQL, func() any { return new(int) }, func(a coursework.Assignment) any { return a.Position }},
-		coursework.SortTitle:    {assignmentsByTitleSQL, assignmentsByTitleDownSQL, func() any { return new(string) }, func(a coursework.Assignment) any { return a.Title }},
-		coursework.SortCreated:  {assignmentsByCreatedSQL, assignmentsByCreatedDownSQL, func() any { return new(time.Time) }, func(a coursework.Assignment) any { return a.CreatedAt }},
-		coursework.SortDue:      {assignmentsByDueSQL, assignmentsByDueDownSQL, func() any { return new(*time.Time) }, func(a coursework.Assignment) any { return a.DueAt }},
+func assignmentSorts() pg.Sorts[coursework.Assignment] {
+	return pg.Sorts[coursework.Assignment]{
+		coursework.SortPosition: pg.SortBy(assignmentsByPositionSQL, assignmentsByPositionDownSQL, func(a coursework.Assignment) int { return a.Position }),
+		coursework.SortTitle:    pg.SortBy(assignmentsByTitleSQL, assignmentsByTitleDownSQL, func(a coursework.Assignment) string { return a.Title }),
+		coursework.SortCreated:  pg.SortBy(assignmentsByCreatedSQL, assignmentsByCreatedDownSQL, func(a coursework.Assignment) time.Time { return a.CreatedAt }),
+		coursework.SortDue:      pg.SortBy(assignmentsByDueSQL, assignmentsByDueDownSQL, func(a coursework.Assignment) *time.Time { return a.DueAt }),
 	}
 }
 
 // ListAssignments implements coursework.AssignmentTx.
 func (t tx) ListAssignments(ctx context.Context, f coursework.AssignmentFilter, p page.Request) (page.Page[coursework.Assignment], error) {
-	var none page.Page[coursework.Assignment]
-	order, ok := assignmentOrders()[strings.TrimPrefix(f.Sort, "-")]
-	if !ok {
-		return none, apperr.Invalid(apperr.Field{Path: "sort", Code: "enum", Message: "No such sort."})
-	}
-	sql := order.up
-	if strings.HasPrefix(f.Sort, "-") {
-		sql = order.down
-	}
-	var (
-		sort string
-		last uuid.UUID
-		key  = order.key()
-	)
-	more, err := page.Decode(p.Cursor, &sort, key, &last)
-	if err != nil {
-		return none, err
-	}
-	if more && sort != f.Sort {
-		return none, badCursor()
-	}
-	rows, err := pg.Many[coursework.Assignment](ctx, t, sql, f.CourseID, like(f.Query), f.GroupID, f.Published, !more, key, last, p.Size()+1)
-	if err != nil {
-		return none, err
-	}
-	return page.Cut(rows, p.Size(), func(a coursework.Assignment) string { return page.Encode(f.Sort, order.value(a), a.ID) }), nil
+	return pg.ListSorted(ctx, t, assignmentSorts(), f.Sort, func(a coursework.Assignment) uuid.UUID { return a.ID }, p,
+		f.CourseID, like(f.Query), f.GroupID, f.Published)
 }
 
 const (

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -75,53 +76,16 @@ const (
 	contentsByTitleDescSQL   = listContentsBase + ` and ($12 or (lower(c.title), c.id) < (lower($13::text), $14::uuid)) order by lower(c.title) desc, c.id desc limit $15`
 )
 
-// contentOrder is one order of the list: its statement, and the value of a content
-// that a cursor keeps besides the id.
-type contentOrder struct {
-	sql   string
-	value func(library.Content) any
-	text  bool
-}
-
-func contentOrderOf(name string) contentOrder {
-	created := func(c library.Content) any { return c.CreatedAt }
-	changed := func(c library.Content) any { return c.UpdatedAt }
-	title := func(c library.Content) any { return c.Title }
-	switch name {
-	case "created_at":
-		return contentOrder{sql: contentsByCreatedSQL, value: created}
-	case "updated_at":
-		return contentOrder{sql: contentsByUpdatedSQL, value: changed}
-	case "-updated_at":
-		return contentOrder{sql: contentsByUpdatedDescSQL, value: changed}
-	case "title":
-		return contentOrder{sql: contentsByTitleSQL, value: title, text: true}
-	case "-title":
-		return contentOrder{sql: contentsByTitleDescSQL, value: title, text: true}
-	default:
-		return contentOrder{sql: contentsByCreatedDescSQL, value: created}
+func contentSorts() pg.Sorts[library.Content] {
+	return pg.Sorts[library.Content]{
+		"created_at": pg.SortBy(contentsByCreatedSQL, contentsByCreatedDescSQL, func(c library.Content) time.Time { return c.CreatedAt }),
+		"updated_at": pg.SortBy(contentsByUpdatedSQL, contentsByUpdatedDescSQL, func(c library.Content) time.Time { return c.UpdatedAt }),
+		"title":      pg.SortBy(contentsByTitleSQL, contentsByTitleDescSQL, func(c library.Content) string { return c.Title }),
 	}
 }
 
 // ListContents implements library.Tx.
 func (t libraryTx) ListContents(ctx context.Context, f library.Filter, p page.Request) (page.Page[library.Content], error) {
-	order := contentOrderOf(f.Sort)
-	var at time.Time
-	var text string
-	var last uuid.UUID
-	var value any = &at
-	if order.text {
-		value = &text
-	}
-	more, err := page.Decode(p.Cursor, value, &last)
-	if err != nil {
-		return page.Page[library.Content]{}, err
-	}
-	var behind any = at
-	if order.text {
-		behind = text
-	}
-	rows, err := pg.Many[library.Content](ctx, t, order.sql, like(f.Query), f.Kind, f.Status, f.Tag, f.Language, f.Licence, f.OrgUnits, f.CourseID,
-		f.UpdatedSince, f.Reach.All, f.Reach.OrgUnits, !more, behind, last, p.Size()+1)
-	return page.Cut(rows, p.Size(), func(c library.Content) string { return page.Encode(order.value(c), c.ID) }), err
+	return pg.ListSorted(ctx, t, contentSorts(), cmp.Or(f.Sort, "-created_at"), func(c library.Content) uuid.UUID { return c.ID }, p,
+		like(f.Query), f.Kind, f.Status, f.Tag, f.Language, f.Licence, f.OrgUnits, f.CourseID, f.UpdatedSince, f.Reach.All, f.Reach.OrgUnits)
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -50,73 +51,22 @@ const (
 	byCodeDescSQL    = listCoursesBase + ` and ($19 or (lower(c.code), c.id) < (lower($20::text), $21::uuid)) order by lower(c.code) desc, c.id desc limit $22`
 )
 
-// sorting is one order of the list: its statement, and the value of a course that
-// a cursor keeps besides the id.
-type sorting struct {
-	sql   string
-	value func(catalog.Course) any
-	text  bool
-}
-
-func sortingOf(name string) sorting {
-	created := func(c catalog.Course) any { return c.CreatedAt }
-	updated := func(c catalog.Course) any { return c.UpdatedAt }
-	starts := func(c catalog.Course) any { return c.StartsAt }
-	title := func(c catalog.Course) any { return c.Title }
-	code := func(c catalog.Course) any { return c.Code }
-	switch name {
-	case "created_at":
-		return sorting{sql: byCreatedSQL, value: created}
-	case "updated_at":
-		return sorting{sql: byUpdatedSQL, value: updated}
-	case "-updated_at":
-		return sorting{sql: byUpdatedDescSQL, value: updated}
-	case "starts_at":
-		return sorting{sql: byStartsSQL, value: starts}
-	case "-starts_at":
-		return sorting{sql: byStartsDescSQL, value: starts}
-	case "title":
-		return sorting{sql: byTitleSQL, value: title, text: true}
-	case "-title":
-		return sorting{sql: byTitleDescSQL, value: title, text: true}
-	case "code":
-		return sorting{sql: byCodeSQL, value: code, text: true}
-	case "-code":
-		return sorting{sql: byCodeDescSQL, value: code, text: true}
-	default:
-		return sorting{sql: byCreatedDescSQL, value: created}
+func courseSorts() pg.Sorts[catalog.Course] {
+	return pg.Sorts[catalog.Course]{
+		"created_at": pg.SortBy(byCreatedSQL, byCreatedDescSQL, func(c catalog.Course) time.Time { return c.CreatedAt }),
+		"updated_at": pg.SortBy(byUpdatedSQL, byUpdatedDescSQL, func(c catalog.Course) time.Time { return c.UpdatedAt }),
+		"starts_at":  pg.SortBy(byStartsSQL, byStartsDescSQL, func(c catalog.Course) *time.Time { return c.StartsAt }),
+		"title":      pg.SortBy(byTitleSQL, byTitleDescSQL, func(c catalog.Course) string { return c.Title }),
+		"code":       pg.SortBy(byCodeSQL, byCodeDescSQL, func(c catalog.Course) string { return c.Code }),
 	}
 }
 
 // ListCourses implements catalog.Tx.
 func (t tx) ListCourses(ctx context.Context, f catalog.CourseFilter, p page.Request) (page.Page[catalog.Course], error) {
-	order := sortingOf(f.Sort)
-	var sort string
-	var at *time.Time
-	var text string
-	var last uuid.UUID
-	var value any = &at
-	if order.text {
-		value = &text
-	}
-	more, err := page.Decode(p.Cursor, &sort, value, &last)
-	if err != nil {
-		return page.Page[catalog.Course]{}, err
-	}
-	if more && sort != f.Sort {
-		return page.Page[catalog.Course]{}, badCursor()
-	}
-	var from any = at
-	if order.text {
-		from = text
-	}
-	rows, err := pg.Many[catalog.Course](ctx, t, order.sql, like(f.Query), f.Status, f.Visibility, f.CategoryID, f.TermID, strings.ToLower(f.Tag),
+	return pg.ListSorted(ctx, t, courseSorts(), cmp.Or(f.Sort, "-created_at"), func(c catalog.Course) uuid.UUID { return c.ID }, p,
+		like(f.Query), f.Status, f.Visibility, f.CategoryID, f.TermID, strings.ToLower(f.Tag),
 		f.Language, f.Level, f.OrgUnits, f.ExternalSource, f.ExternalID, f.StaffUser, f.UpdatedSince, f.Tenant,
-		f.Reach.All, list(f.Reach.OrgUnits), f.Viewer, list(f.Enrolled), !more, from, last, p.Size()+1)
-	if err != nil {
-		return page.Page[catalog.Course]{}, err
-	}
-	return page.Cut(rows, p.Size(), func(c catalog.Course) string { return page.Encode(f.Sort, order.value(c), c.ID) }), nil
+		f.Reach.All, list(f.Reach.OrgUnits), f.Viewer, list(f.Enrolled))
 }
 
 // like is a pattern that finds the text anywhere; "" finds everything.

@@ -6,7 +6,6 @@ import (
 	"github.com/google/uuid"
 
 	"lms/apps/course/internal/catalog"
-	"lms/shared/apperr"
 	"lms/shared/page"
 	"lms/shared/pg"
 )
@@ -44,8 +43,4 @@ func (t tx) Versions(ctx context.Context, course uuid.UUID, p page.Request) (pag
 // Version implements catalog.Tx.
 func (t tx) Version(ctx context.Context, course uuid.UUID, number int64) (catalog.CurriculumVersion, error) {
 	return pg.One[catalog.CurriculumVersion](ctx, t, "version", versionSQL, course, number)
-}
-
-func badCursor() error {
-	return apperr.Malformed("bad_cursor", "The cursor is not one that this list gave.")
 }
