@@ -5,6 +5,7 @@ package chaos_test
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,25 +20,32 @@ import (
 
 // TestSwitchedProfile stops an installation whose broker has taken nothing for a
 // while, and starts it on other products. It fails when anything that was committed
-// is lost, or when it is not said what does not travel.
+// is lost, when who was mailed hours before is mailed again, or when it is not said
+// what does not travel.
 func TestSwitchedProfile(t *testing.T) {
 	s := start(t)
 	people, renamed := s.people(t, 100), s.courses(t, 30, nil)
+	told := s.enrolled(t, 3, renamed[0])
+	await(t, time.Minute, "who enrolled is mailed", func() bool { return s.mailed(t, told) == len(told) })
+	s.Lms(t, "clock", "advance", "2h")
+	s.again(t)
 	r := s.reader(t, renamed)
 	s.quiet(t)
 	since := time.Now()
 	s.Pause(t, "broker", "broker") // to its end
+	untold := s.enrolled(t, 3, renamed[0])
 	l, finished := s.load(t, people, 10)
 	titles := s.renaming(t, renamed, 3, nil)
 	finished()
 	behind := wrong(s.copies(t, r), titles)
 	require.Equal(t, len(renamed), behind, "no copy is new: what made them so has not been delivered")
+	require.Zero(t, s.mailed(t, untold), "nor has what mails them")
 
 	s.Lms(t, "down")
 	s.Up(t, "--profile", "redis", "--timeout", "3m")
 	said, err := os.ReadFile(filepath.Join(s.Home, "logs", "lms.log"))
 	require.NoError(t, err)
-	for _, line := range []string{"profile redis over the data of embedded", "undelivered messages do not travel", "lms outbox drain", "sessions do not travel"} {
+	for _, line := range []string{"profile redis over the data of embedded", "undelivered messages do not travel", "lms outbox drain", "sessions do not travel", "of which the last hour is mailed"} {
 		require.Contains(t, string(said), line)
 	}
 	s.again(t)
@@ -46,13 +54,37 @@ func TestSwitchedProfile(t *testing.T) {
 	s.quiet(t)
 	await(t, 2*time.Minute, "the copies are right", func() bool { return wrong(s.copies(t, r), titles) == 0 })
 	s.seen(t)
+	await(t, 2*time.Minute, "who had not been told is mailed", func() bool { return s.mailed(t, untold) >= len(untold) })
 	caught := time.Since(began)
 	v := l.judge(t, since)
 	t.Log(v)
 	measured(t, "profile switched over undelivered data", "0 lost, all copies right", v.Bad() == 0 && v.Acknowledged == len(l.keys),
 		"%d acknowledged while the old broker took nothing: %d lost, %d doubled; %d of %d copies old at the switch, 0 after %s",
 		v.Acknowledged, len(v.Lost), len(v.Doubled), behind, len(renamed), caught.Round(100*time.Millisecond))
+	again, fresh := s.mailed(t, told)-len(told), s.mailed(t, untold)
+	measured(t, "profile switched: mail", "0 lost, 0 sent again", again == 0 && fresh == len(untold),
+		"of %d that were mailed two hours before the switch %d are mailed again; of %d that were not yet told %d are mailed", len(told), again, len(untold), fresh)
 	t.Run("reconciliation", s.reconciled)
+}
+
+// enrolled are people with a proved address who enroll in a course.
+func (s *school) enrolled(t testing.TB, n int, course string) []e2e.Person {
+	t.Helper()
+	out := make([]e2e.Person, n)
+	for i := range out {
+		out[i] = s.Register(t, "Stu Dent")
+		out[i].DoKeyed(t, http.MethodPost, "/api/v1/courses/"+course+"/enrollments", map[string]any{}, http.StatusCreated)
+	}
+	return out
+}
+
+// mailed counts the mails to people that are not about their accounts.
+func (s *school) mailed(t testing.TB, people []e2e.Person) (n int) {
+	t.Helper()
+	for _, p := range people {
+		n += len(s.MailsTo(t, p.Email))
+	}
+	return n
 }
 
 // TestReloadedComponents rewrites components of running sidecars, which load them

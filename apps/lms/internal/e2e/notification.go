@@ -32,10 +32,10 @@ func Notified(t testing.TB, w *World) {
 	require.Contains(t, awaitLine(t, live, `"unread":`), `"unread":1`)
 	once := func() {
 		t.Helper()
-		require.Eventually(t, func() bool { return len(w.told(student)) == 1 && len(w.mailsTo(t, student.Email)) == 1 }, 30*time.Second, 100*time.Millisecond, "one line, one mail")
+		require.Eventually(t, func() bool { return len(w.told(student)) == 1 && len(w.MailsTo(t, student.Email)) == 1 }, 30*time.Second, 100*time.Millisecond, "one line, one mail")
 	}
 	once()
-	mail := w.mailsTo(t, student.Email)[0]
+	mail := w.MailsTo(t, student.Email)[0]
 	require.Contains(t, mail, "List-Unsubscribe-Post: List-Unsubscribe=One-Click")
 	require.Contains(t, mail, "multipart/alternative")
 	require.Contains(t, mail, "Guten Tag Stu Dent")
@@ -63,9 +63,9 @@ func (w *World) told(p Person) (out []string) {
 	return out
 }
 
-// mailsTo are the messages to an address that may be unsubscribed from: not those
+// MailsTo are the messages to an address that may be unsubscribed from: not those
 // about the account's security.
-func (w *World) mailsTo(t testing.TB, email string) (out []string) {
+func (w *World) MailsTo(t testing.TB, email string) (out []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(w.Home, "mail", "*.eml"))
 	require.NoError(t, err)
