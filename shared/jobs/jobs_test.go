@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -96,6 +97,36 @@ func TestAJobRunsReportsAndGivesItsResult(t *testing.T) {
 	require.Len(t, rows.Items, 2)
 	_, err = f.r.Get(t.Context(), j.ID, uuid.New())
 	require.True(t, apperr.IsKind(err, apperr.KindNotFound), "another's job is not there")
+}
+
+func TestJobsAreListedFromEitherEnd(t *testing.T) {
+	t.Parallel()
+	f := setup(t, func(context.Context, *jobs.Run, input) (any, error) { return nil, nil }) // nobody runs it
+	var want []uuid.UUID
+	for i := range 5 {
+		if i%2 == 0 { // some at the same moment
+			f.clock.Advance(time.Minute)
+		}
+		want = append(want, f.enqueue(t, "", i).ID)
+	}
+	list := func(oldestFirst bool) (ids []uuid.UUID) {
+		q := page.Request{Limit: 2, OldestFirst: oldestFirst}
+		for {
+			p, err := f.r.List(t.Context(), f.owner, q)
+			require.NoError(t, err)
+			for _, j := range p.Items {
+				ids = append(ids, j.ID)
+			}
+			if q.Cursor = p.NextCursor; q.Cursor == "" {
+				return ids
+			}
+		}
+	}
+	newest, oldest := list(false), list(true)
+	require.ElementsMatch(t, want, newest)
+	require.Equal(t, want[4], newest[0])
+	slices.Reverse(newest)
+	require.Equal(t, newest, oldest)
 }
 
 func TestAJobThatWaitsForOthersIsNotTriedInVain(t *testing.T) {

@@ -21,6 +21,10 @@ where id = $1 and ($2::uuid is null or owner_id = $2)`
 select id, kind, state, done, total, error, created_at, started_at, finished_at from job
 where owner_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3))
 order by created_at desc, id desc limit $4`
+	listJobsOldestFirstSQL = `
+select id, kind, state, done, total, error, created_at, started_at, finished_at from job
+where owner_id = $1 and ($2::timestamptz is null or (created_at, id) > ($2, $3))
+order by created_at, id limit $4`
 	cancelJobSQL = `
 update job set cancel_requested = true,
   state = case when state = 'queued' then 'canceled' else state end,
@@ -40,15 +44,19 @@ func (r *Runner) Get(ctx context.Context, id, owner uuid.UUID) (j work.Job, err 
 	return j, err
 }
 
-// List reads an owner's jobs, the newest first.
+// List reads an owner's jobs, the newest first unless asked otherwise.
 func (r *Runner) List(ctx context.Context, owner uuid.UUID, q page.Request) (p page.Page[work.Job], err error) {
-	var before *time.Time
+	var last *time.Time
 	var id uuid.UUID
-	if _, err := page.Decode(q.Cursor, &before, &id); err != nil {
+	if _, err := page.Decode(q.Cursor, &last, &id); err != nil {
 		return p, err
 	}
+	sql := listJobsSQL
+	if q.OldestFirst {
+		sql = listJobsOldestFirstSQL
+	}
 	err = r.o.DB.Read(ctx, work.AllTenants(), func(ctx context.Context, u *pg.Unit) error {
-		rows, err := pg.Many[work.Job](ctx, u, listJobsSQL, owner, before, id, q.Size()+1)
+		rows, err := pg.Many[work.Job](ctx, u, sql, owner, last, id, q.Size()+1)
 		p = page.Cut(rows, q.Size(), func(j work.Job) string { return page.Encode(j.CreatedAt, j.ID) })
 		return err
 	})

@@ -51,7 +51,7 @@ func (k *Kit) recordRoutes() {
 	}, k.listAudit)
 }
 
-type jobsInput struct{ web.Page }
+type jobsInput struct{ web.ByTime }
 
 type rowsInput struct {
 	web.Page

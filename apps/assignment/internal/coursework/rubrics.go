@@ -171,12 +171,14 @@ func (r Rubric) audit(action string, changes map[string]work.Change) work.AuditE
 }
 
 // Rubrics lists a course's rubrics for its staff.
-func (s *Service) Rubrics(ctx context.Context, actor authz.Principal, course uuid.UUID, p page.Request) (page.Page[Rubric], error) {
+func (s *Service) Rubrics(ctx context.Context, actor authz.Principal, course uuid.UUID, sort string, p page.Request) (page.Page[Rubric], error) {
 	st, err := s.inCourse(ctx, actor, course, authz.SubmissionRead)
 	if err != nil {
 		return page.Page[Rubric]{}, err
 	}
-	return read(ctx, s, work.Tenant(st.TenantID), func(ctx context.Context, tx Tx) (page.Page[Rubric], error) { return tx.ListRubrics(ctx, course, p) })
+	return read(ctx, s, work.Tenant(st.TenantID), func(ctx context.Context, tx Tx) (page.Page[Rubric], error) {
+		return tx.ListRubrics(ctx, course, sort, p)
+	})
 }
 
 // Rubric is a revision of a rubric, the newest for 0. Learners see one that a

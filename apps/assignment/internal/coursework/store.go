@@ -122,7 +122,7 @@ type RubricTx interface {
 	// Rubric reads a revision; the newest for 0.
 	Rubric(ctx context.Context, id uuid.UUID, revision int) (Rubric, error)
 	LockRubric(ctx context.Context, id uuid.UUID) (Rubric, error)
-	ListRubrics(ctx context.Context, course uuid.UUID, p page.Request) (page.Page[Rubric], error)
+	ListRubrics(ctx context.Context, course uuid.UUID, sort string, p page.Request) (page.Page[Rubric], error)
 	// RubricUse says how many assignments have the rubric, how many grades were
 	// given by it, and whether one that is published has it.
 	RubricUse(ctx context.Context, id uuid.UUID) (RubricUse, error)

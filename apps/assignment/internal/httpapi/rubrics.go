@@ -76,10 +76,11 @@ func criteriaOf(in []Criterion, bad *apperr.Fields) []coursework.Criterion {
 type listRubricsInput struct {
 	web.Page
 	CourseID uuid.UUID `query:"course_id" required:"true"`
+	Sort     string    `query:"sort" enum:"created_at,-created_at,title,-title" default:"created_at"`
 }
 
 func (a *API) listRubrics(ctx context.Context, in *listRubricsInput) (*web.List[Rubric], error) {
-	p, err := a.Service.Rubrics(ctx, web.Actor(ctx), in.CourseID, in.Request())
+	p, err := a.Service.Rubrics(ctx, web.Actor(ctx), in.CourseID, in.Sort, in.Request())
 	return web.ListOf(p, showRubric), err
 }
 

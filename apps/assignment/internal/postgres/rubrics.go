@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -28,10 +29,14 @@ insert into rubric_revisions (rubric_id, revision, tenant_id, criteria, points, 
 join rubric_revisions v on v.rubric_id = r.id and v.revision = case when $2 = 0 then r.revision else $2 end where r.id = $1`
 	lockRubricSQL = `select` + rubricColumns + ` from rubrics r
 join rubric_revisions v on v.rubric_id = r.id and v.revision = r.revision where r.id = $1 for update of r`
-	listRubricsSQL = `select` + rubricColumns + ` from rubrics r
+	listRubricsBase = `select` + rubricColumns + ` from rubrics r
 join rubric_revisions v on v.rubric_id = r.id and v.revision = r.revision
-where r.course_id = $1 and ($2 or r.id > $3::uuid) order by r.id limit $4`
-	rubricUseSQL = `
+where r.course_id = $1`
+	rubricsByCreatedSQL     = listRubricsBase + ` and ($2 or (r.created_at, r.id) > ($3::timestamptz, $4::uuid)) order by r.created_at, r.id limit $5`
+	rubricsByCreatedDescSQL = listRubricsBase + ` and ($2 or (r.created_at, r.id) < ($3::timestamptz, $4::uuid)) order by r.created_at desc, r.id desc limit $5`
+	rubricsByTitleSQL       = listRubricsBase + ` and ($2 or (lower(r.title), r.id) > (lower($3::text), $4::uuid)) order by lower(r.title), r.id limit $5`
+	rubricsByTitleDescSQL   = listRubricsBase + ` and ($2 or (lower(r.title), r.id) < (lower($3::text), $4::uuid)) order by lower(r.title) desc, r.id desc limit $5`
+	rubricUseSQL            = `
 select (select count(*) from assignments where rubric_id = $1 and deleted_at is null) as assignments,
   (select count(*) from assessments where rubric_id = $1) as assessments,
   exists (select 1 from assignments where rubric_id = $1 and deleted_at is null and published) as shown`
@@ -85,15 +90,16 @@ func (t tx) LockRubric(ctx context.Context, id uuid.UUID) (coursework.Rubric, er
 	return pg.One[coursework.Rubric](ctx, t, "rubric", lockRubricSQL, id)
 }
 
-// ListRubrics implements coursework.RubricTx.
-func (t tx) ListRubrics(ctx context.Context, course uuid.UUID, p page.Request) (page.Page[coursework.Rubric], error) {
-	var last uuid.UUID
-	more, err := page.Decode(p.Cursor, &last)
-	if err != nil {
-		return page.Page[coursework.Rubric]{}, err
+func rubricSorts() pg.Sorts[coursework.Rubric] {
+	return pg.Sorts[coursework.Rubric]{
+		"created_at": pg.SortBy(rubricsByCreatedSQL, rubricsByCreatedDescSQL, func(r coursework.Rubric) time.Time { return r.CreatedAt }),
+		"title":      pg.SortBy(rubricsByTitleSQL, rubricsByTitleDescSQL, func(r coursework.Rubric) string { return r.Title }),
 	}
-	rows, err := pg.Many[coursework.Rubric](ctx, t, listRubricsSQL, course, !more, last, p.Size()+1)
-	return page.Cut(rows, p.Size(), func(r coursework.Rubric) string { return page.Encode(r.ID) }), err
+}
+
+// ListRubrics implements coursework.RubricTx.
+func (t tx) ListRubrics(ctx context.Context, course uuid.UUID, sort string, p page.Request) (page.Page[coursework.Rubric], error) {
+	return pg.ListSorted(ctx, t, rubricSorts(), sort, func(r coursework.Rubric) uuid.UUID { return r.ID }, p, course)
 }
 
 // RubricUse implements coursework.RubricTx.

@@ -45,10 +45,11 @@ type listBanksInput struct {
 	Query     string    `query:"q" maxLength:"200"`
 	OrgUnitID uuid.UUID `query:"org_unit_id"`
 	CourseID  uuid.UUID `query:"course_id" doc:"Those that quizzes of the course may use"`
+	Sort      string    `query:"sort" enum:"title,-title,-created_at,created_at,-updated_at,updated_at" default:"title"`
 }
 
 func (a *QuizAPI) listBanks(ctx context.Context, in *listBanksInput) (*web.List[QuestionBank], error) {
-	f := quiz.BankFilter{Query: in.Query, CourseID: optional(in.CourseID), UnitID: optional(in.OrgUnitID)}
+	f := quiz.BankFilter{Query: in.Query, CourseID: optional(in.CourseID), UnitID: optional(in.OrgUnitID), Sort: in.Sort}
 	p, err := a.Service.Banks(ctx, web.Actor(ctx), f, in.Request())
 	return web.ListOf(p, showBank), err
 }
@@ -148,10 +149,11 @@ type listQuestionsInput struct {
 	Query string `query:"q" maxLength:"200"`
 	Kind  string `query:"kind" enum:"single,multiple,true_false,numeric,short_text,matching,ordering,essay"`
 	Tag   string `query:"tag" maxLength:"64"`
+	Sort  string `query:"sort" enum:"title,-title,-created_at,created_at,-updated_at,updated_at" default:"title"`
 }
 
 func (a *QuizAPI) listQuestions(ctx context.Context, in *listQuestionsInput) (*web.List[Question], error) {
-	f := quiz.QuestionFilter{BankID: in.ID, Query: in.Query, Kind: in.Kind, Tag: in.Tag}
+	f := quiz.QuestionFilter{BankID: in.ID, Query: in.Query, Kind: in.Kind, Tag: in.Tag, Sort: in.Sort}
 	p, err := a.Service.Questions(ctx, web.Actor(ctx), f, optional(in.CourseID), in.Request())
 	return web.ListOf(p, showQuestion), err
 }

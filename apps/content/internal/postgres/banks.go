@@ -1,8 +1,8 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,12 +26,16 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 	bankSQL       = `select ` + bankColumns + ` from question_banks b where b.id = $1 and b.deleted_at is null`
 	lockBankSQL   = bankSQL + ` for update of b`
 	lockBanksSQL  = `select ` + bankColumns + ` from question_banks b where b.id = any($1) and b.deleted_at is null order by b.id for share of b`
-	listBanksSQL  = `
-select ` + bankColumns + ` from question_banks b
+	listBanksBase = `select ` + bankColumns + ` from question_banks b
 where b.deleted_at is null and ($1 or b.org_unit_id = any($2) or b.course_id = $3) and ($4::uuid is null or b.org_unit_id = $4)
-  and ($5 = '' or lower(b.title) like $5) and ($6 or (lower(b.title), b.id) > ($7, $8::uuid))
-order by lower(b.title), b.id limit $9`
-	bankNeedSQL = `
+  and ($5 = '' or lower(b.title) like $5)`
+	banksByTitleSQL       = listBanksBase + ` and ($6 or (lower(b.title), b.id) > (lower($7::text), $8::uuid)) order by lower(b.title), b.id limit $9`
+	banksByTitleDescSQL   = listBanksBase + ` and ($6 or (lower(b.title), b.id) < (lower($7::text), $8::uuid)) order by lower(b.title) desc, b.id desc limit $9`
+	banksByCreatedSQL     = listBanksBase + ` and ($6 or (b.created_at, b.id) > ($7::timestamptz, $8::uuid)) order by b.created_at, b.id limit $9`
+	banksByCreatedDescSQL = listBanksBase + ` and ($6 or (b.created_at, b.id) < ($7::timestamptz, $8::uuid)) order by b.created_at desc, b.id desc limit $9`
+	banksByUpdatedSQL     = listBanksBase + ` and ($6 or (b.updated_at, b.id) > ($7::timestamptz, $8::uuid)) order by b.updated_at, b.id limit $9`
+	banksByUpdatedDescSQL = listBanksBase + ` and ($6 or (b.updated_at, b.id) < ($7::timestamptz, $8::uuid)) order by b.updated_at desc, b.id desc limit $9`
+	bankNeedSQL           = `
 select (select count(*)::int from questions q where q.bank_id = $1 and q.deleted_at is null) as questions,
   coalesce(max(n.draws + case when n.draws > 0 then n.pins else 0 end), 0)::int as draws, coalesce(sum(n.pins), 0)::int as pinned
 from (
@@ -80,20 +84,22 @@ func (t quizTx) LockBanks(ctx context.Context, banks []uuid.UUID) ([]quiz.Bank, 
 	return pg.Many[quiz.Bank](ctx, t, lockBanksSQL, banks)
 }
 
+func bankSorts() pg.Sorts[quiz.Bank] {
+	return pg.Sorts[quiz.Bank]{
+		"title":      pg.SortBy(banksByTitleSQL, banksByTitleDescSQL, func(b quiz.Bank) string { return b.Title }),
+		"created_at": pg.SortBy(banksByCreatedSQL, banksByCreatedDescSQL, func(b quiz.Bank) time.Time { return b.CreatedAt }),
+		"updated_at": pg.SortBy(banksByUpdatedSQL, banksByUpdatedDescSQL, func(b quiz.Bank) time.Time { return b.UpdatedAt }),
+	}
+}
+
 // ListBanks implements quiz.Tx.
 func (t quizTx) ListBanks(ctx context.Context, f quiz.BankFilter, p page.Request) (page.Page[quiz.Bank], error) {
-	var title string
-	var last uuid.UUID
-	more, err := page.Decode(p.Cursor, &title, &last)
-	if err != nil {
-		return page.Page[quiz.Bank]{}, err
-	}
 	units := f.OrgUnits
 	if units == nil {
 		units = []uuid.UUID{}
 	}
-	rows, err := pg.Many[quiz.Bank](ctx, t, listBanksSQL, f.All, units, f.CourseID, f.UnitID, like(f.Query), !more, title, last, p.Size()+1)
-	return page.Cut(rows, p.Size(), func(b quiz.Bank) string { return page.Encode(strings.ToLower(b.Title), b.ID) }), err
+	return pg.ListSorted(ctx, t, bankSorts(), cmp.Or(f.Sort, "title"), func(b quiz.Bank) uuid.UUID { return b.ID }, p,
+		f.All, units, f.CourseID, f.UnitID, like(f.Query))
 }
 
 // BankNeed implements quiz.Tx.

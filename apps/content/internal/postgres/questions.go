@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -26,12 +27,17 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	questionSQL              = `select ` + questionColumns + questionJoin + ` and q.id = $1`
 	lockQuestionSQL          = questionSQL + ` for update of q`
 	importedSQL              = `select ` + questionColumns + questionJoin + ` and q.bank_id = $1 and q.external_id = $2 for update of q`
-	listQuestionsSQL         = `
+	listQuestionsBase        = `
 select ` + questionColumns + questionJoin + ` and q.bank_id = $1 and ($2 = '' or lower(q.title) like $2) and ($3 = '' or q.kind = $3)
-  and ($4 = '' or $4 = any(q.tags)) and ($5 or (lower(q.title), q.id) > ($6, $7::uuid))
-order by lower(q.title), q.id limit $8`
-	questionVersionColumns  = `question_id, tenant_id, number, definition, created_by, created_at`
-	listQuestionVersionsSQL = `
+  and ($4 = '' or $4 = any(q.tags))`
+	questionsByTitleSQL       = listQuestionsBase + ` and ($5 or (lower(q.title), q.id) > (lower($6::text), $7::uuid)) order by lower(q.title), q.id limit $8`
+	questionsByTitleDescSQL   = listQuestionsBase + ` and ($5 or (lower(q.title), q.id) < (lower($6::text), $7::uuid)) order by lower(q.title) desc, q.id desc limit $8`
+	questionsByCreatedSQL     = listQuestionsBase + ` and ($5 or (q.created_at, q.id) > ($6::timestamptz, $7::uuid)) order by q.created_at, q.id limit $8`
+	questionsByCreatedDescSQL = listQuestionsBase + ` and ($5 or (q.created_at, q.id) < ($6::timestamptz, $7::uuid)) order by q.created_at desc, q.id desc limit $8`
+	questionsByUpdatedSQL     = listQuestionsBase + ` and ($5 or (q.updated_at, q.id) > ($6::timestamptz, $7::uuid)) order by q.updated_at, q.id limit $8`
+	questionsByUpdatedDescSQL = listQuestionsBase + ` and ($5 or (q.updated_at, q.id) < ($6::timestamptz, $7::uuid)) order by q.updated_at desc, q.id desc limit $8`
+	questionVersionColumns    = `question_id, tenant_id, number, definition, created_by, created_at`
+	listQuestionVersionsSQL   = `
 select ` + questionVersionColumns + ` from question_versions where question_id = $1 and ($2 or number < $3) order by number desc limit $4`
 	pinnedBySQL = `
 select s.quiz_id from quiz_slots s join quizzes z on z.id = s.quiz_id where s.question_id = $1 and z.deleted_at is null order by s.quiz_id`
@@ -92,16 +98,18 @@ func (t quizTx) QuestionVersions(ctx context.Context, id uuid.UUID, p page.Reque
 	return page.Cut(rows, p.Size(), func(v quiz.QuestionVersion) string { return page.Encode(v.Number) }), err
 }
 
+func questionSorts() pg.Sorts[quiz.Question] {
+	return pg.Sorts[quiz.Question]{
+		"title":      pg.SortBy(questionsByTitleSQL, questionsByTitleDescSQL, func(q quiz.Question) string { return q.Title }),
+		"created_at": pg.SortBy(questionsByCreatedSQL, questionsByCreatedDescSQL, func(q quiz.Question) time.Time { return q.CreatedAt }),
+		"updated_at": pg.SortBy(questionsByUpdatedSQL, questionsByUpdatedDescSQL, func(q quiz.Question) time.Time { return q.UpdatedAt }),
+	}
+}
+
 // ListQuestions implements quiz.Tx.
 func (t quizTx) ListQuestions(ctx context.Context, f quiz.QuestionFilter, p page.Request) (page.Page[quiz.Question], error) {
-	var title string
-	var last uuid.UUID
-	more, err := page.Decode(p.Cursor, &title, &last)
-	if err != nil {
-		return page.Page[quiz.Question]{}, err
-	}
-	rows, err := pg.Many[quiz.Question](ctx, t, listQuestionsSQL, f.BankID, like(f.Query), f.Kind, strings.ToLower(f.Tag), !more, title, last, p.Size()+1)
-	return page.Cut(rows, p.Size(), func(q quiz.Question) string { return page.Encode(strings.ToLower(q.Title), q.ID) }), err
+	return pg.ListSorted(ctx, t, questionSorts(), cmp.Or(f.Sort, "title"), func(q quiz.Question) uuid.UUID { return q.ID }, p,
+		f.BankID, like(f.Query), f.Kind, strings.ToLower(f.Tag))
 }
 
 // PinnedBy implements quiz.Tx.

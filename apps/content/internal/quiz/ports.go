@@ -247,6 +247,7 @@ type BankFilter struct {
 	All      bool
 	CourseID *uuid.UUID
 	UnitID   *uuid.UUID
+	Sort     string // "" is by title
 }
 
 // QuestionFilter limits a list of questions.
@@ -255,6 +256,7 @@ type QuestionFilter struct {
 	Query  string
 	Kind   string
 	Tag    string
+	Sort   string // "" is by title
 }
 
 // QuizFilter limits a list of quizzes.

@@ -231,6 +231,7 @@ type ShelfFilter struct {
 	Query    string
 	ParentID *uuid.UUID
 	Roots    bool
+	Sort     string // of terms and templates; "" is the usual order
 }
 
 // Sorts of a list of courses; a leading "-" turns them round.

@@ -268,7 +268,8 @@ func (s *Service) Term(ctx context.Context, actor authz.Principal, id uuid.UUID)
 	return t, err
 }
 
-// Terms lists the terms of the caller's tenant, the latest first.
+// Terms lists the terms of the caller's tenant, the latest first unless asked
+// otherwise.
 func (s *Service) Terms(ctx context.Context, actor authz.Principal, f ShelfFilter, p page.Request) (out page.Page[Term], err error) {
 	err = s.Store.Read(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) error {
 		out, err = tx.ListTerms(ctx, f, p)

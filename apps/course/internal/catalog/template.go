@@ -110,7 +110,8 @@ func (s *Service) templateReach(ctx context.Context, actor authz.Principal) (aut
 	return r, nil
 }
 
-// Templates lists the templates that the caller can make courses from, by name.
+// Templates lists the templates that the caller can make courses from, by name unless
+// asked otherwise.
 func (s *Service) Templates(ctx context.Context, actor authz.Principal, f ShelfFilter, p page.Request) (page.Page[Template], error) {
 	r, err := s.templateReach(ctx, actor)
 	if err != nil {

@@ -111,10 +111,11 @@ type listTermsInput struct {
 	web.Page
 	Query     string    `query:"q" maxLength:"200"`
 	OrgUnitID uuid.UUID `query:"org_unit_id"`
+	Sort      string    `query:"sort" enum:"-starts_at,starts_at,name,-name,code,-code" default:"-starts_at"`
 }
 
 func (a *API) listTerms(ctx context.Context, in *listTermsInput) (*web.List[Term], error) {
-	f := catalog.ShelfFilter{Query: in.Query}
+	f := catalog.ShelfFilter{Query: in.Query, Sort: in.Sort}
 	if in.OrgUnitID != uuid.Nil {
 		f.OrgUnits = []uuid.UUID{in.OrgUnitID}
 	}
@@ -200,10 +201,11 @@ func showTemplate(t catalog.Template) Template {
 type listTemplatesInput struct {
 	web.Page
 	Query string `query:"q" maxLength:"200"`
+	Sort  string `query:"sort" enum:"name,-name,created_at,-created_at" default:"name"`
 }
 
 func (a *API) listTemplates(ctx context.Context, in *listTemplatesInput) (*web.List[Template], error) {
-	p, err := a.Service.Templates(ctx, web.Actor(ctx), catalog.ShelfFilter{Query: in.Query}, in.Request())
+	p, err := a.Service.Templates(ctx, web.Actor(ctx), catalog.ShelfFilter{Query: in.Query, Sort: in.Sort}, in.Request())
 	return web.ListOf(p, showTemplate), err
 }
 

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -115,12 +116,24 @@ const (
 	detachTermSQL = `update courses set term_id = null where term_id = $1 and deleted_at is not null`
 	termSQL       = `select ` + termColumns + ` from terms where id = $1`
 	termUseSQL    = `select count(*)::int from courses where term_id = $1 and deleted_at is null`
-	listTermsSQL  = `
-select ` + termColumns + ` from terms
-where ($1::uuid is null or tenant_id = $1) and ($2::uuid[] is null or org_unit_id = any($2)) and ($3 = '' or lower(name) like $3 or lower(code) like $3)
-  and ($4 or (coalesce(starts_at, 'infinity'), id) < (coalesce($5::timestamptz, 'infinity'), $6::uuid))
-order by coalesce(starts_at, 'infinity') desc, id desc limit $7`
+	listTermsBase = `select ` + termColumns + ` from terms
+where ($1::uuid is null or tenant_id = $1) and ($2::uuid[] is null or org_unit_id = any($2)) and ($3 = '' or lower(name) like $3 or lower(code) like $3)`
+	termsByStartsSQL     = listTermsBase + ` and ($4 or (coalesce(starts_at, 'infinity'), id) > (coalesce($5::timestamptz, 'infinity'), $6::uuid)) order by coalesce(starts_at, 'infinity'), id limit $7`
+	termsByStartsDescSQL = listTermsBase + ` and ($4 or (coalesce(starts_at, 'infinity'), id) < (coalesce($5::timestamptz, 'infinity'), $6::uuid)) order by coalesce(starts_at, 'infinity') desc, id desc limit $7`
+	termsByNameSQL       = listTermsBase + ` and ($4 or (lower(name), id) > (lower($5::text), $6::uuid)) order by lower(name), id limit $7`
+	termsByNameDescSQL   = listTermsBase + ` and ($4 or (lower(name), id) < (lower($5::text), $6::uuid)) order by lower(name) desc, id desc limit $7`
+	termsByCodeSQL       = listTermsBase + ` and ($4 or (lower(code), id) > (lower($5::text), $6::uuid)) order by lower(code), id limit $7`
+	termsByCodeDescSQL   = listTermsBase + ` and ($4 or (lower(code), id) < (lower($5::text), $6::uuid)) order by lower(code) desc, id desc limit $7`
 )
+
+// A term without a start is the latest.
+func termSorts() pg.Sorts[catalog.Term] {
+	return pg.Sorts[catalog.Term]{
+		"starts_at": pg.SortBy(termsByStartsSQL, termsByStartsDescSQL, func(x catalog.Term) *time.Time { return x.StartsAt }),
+		"name":      pg.SortBy(termsByNameSQL, termsByNameDescSQL, func(x catalog.Term) string { return x.Name }),
+		"code":      pg.SortBy(termsByCodeSQL, termsByCodeDescSQL, func(x catalog.Term) string { return x.Code }),
+	}
+}
 
 // InsertTerm implements catalog.Tx.
 func (t tx) InsertTerm(ctx context.Context, x catalog.Term) error {
@@ -164,14 +177,8 @@ func (t tx) TermUse(ctx context.Context, id uuid.UUID) (int, error) {
 
 // ListTerms implements catalog.Tx.
 func (t tx) ListTerms(ctx context.Context, f catalog.ShelfFilter, p page.Request) (page.Page[catalog.Term], error) {
-	var starts *time.Time
-	var last uuid.UUID
-	more, err := page.Decode(p.Cursor, &starts, &last)
-	if err != nil {
-		return page.Page[catalog.Term]{}, err
-	}
-	rows, err := pg.Many[catalog.Term](ctx, t, listTermsSQL, f.Tenant, f.OrgUnits, like(f.Query), !more, starts, last, p.Size()+1)
-	return page.Cut(rows, p.Size(), func(x catalog.Term) string { return page.Encode(x.StartsAt, x.ID) }), err
+	return pg.ListSorted(ctx, t, termSorts(), cmp.Or(f.Sort, "-starts_at"), func(x catalog.Term) uuid.UUID { return x.ID }, p,
+		f.Tenant, f.OrgUnits, like(f.Query))
 }
 
 const (
@@ -179,11 +186,20 @@ const (
 	insertTemplateSQL = `insert into course_templates (id, tenant_id, org_unit_id, name, description, package, modules, items, created_by, created_at, version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	deleteTemplateSQL = `delete from course_templates where id = $1`
 	templateSQL       = `select ` + templateColumns + `, package from course_templates where id = $1`
-	listTemplatesSQL  = `
-select ` + templateColumns + `, '{}'::jsonb as package from course_templates
-where ($1::uuid[] is null or org_unit_id = any($1)) and ($2 = '' or lower(name) like $2) and ($3 or (lower(name), id) > (lower($4), $5::uuid))
-order by lower(name), id limit $6`
+	listTemplatesBase = `select ` + templateColumns + `, '{}'::jsonb as package from course_templates
+where ($1::uuid[] is null or org_unit_id = any($1)) and ($2 = '' or lower(name) like $2)`
+	templatesByNameSQL        = listTemplatesBase + ` and ($3 or (lower(name), id) > (lower($4::text), $5::uuid)) order by lower(name), id limit $6`
+	templatesByNameDescSQL    = listTemplatesBase + ` and ($3 or (lower(name), id) < (lower($4::text), $5::uuid)) order by lower(name) desc, id desc limit $6`
+	templatesByCreatedSQL     = listTemplatesBase + ` and ($3 or (created_at, id) > ($4::timestamptz, $5::uuid)) order by created_at, id limit $6`
+	templatesByCreatedDescSQL = listTemplatesBase + ` and ($3 or (created_at, id) < ($4::timestamptz, $5::uuid)) order by created_at desc, id desc limit $6`
 )
+
+func templateSorts() pg.Sorts[catalog.Template] {
+	return pg.Sorts[catalog.Template]{
+		"name":       pg.SortBy(templatesByNameSQL, templatesByNameDescSQL, func(x catalog.Template) string { return x.Name }),
+		"created_at": pg.SortBy(templatesByCreatedSQL, templatesByCreatedDescSQL, func(x catalog.Template) time.Time { return x.CreatedAt }),
+	}
+}
 
 // InsertTemplate implements catalog.Tx.
 func (t tx) InsertTemplate(ctx context.Context, x catalog.Template) error {
@@ -207,12 +223,6 @@ func (t tx) Template(ctx context.Context, id uuid.UUID) (catalog.Template, error
 
 // ListTemplates implements catalog.Tx.
 func (t tx) ListTemplates(ctx context.Context, f catalog.ShelfFilter, p page.Request) (page.Page[catalog.Template], error) {
-	var name string
-	var last uuid.UUID
-	more, err := page.Decode(p.Cursor, &name, &last)
-	if err != nil {
-		return page.Page[catalog.Template]{}, err
-	}
-	rows, err := pg.Many[catalog.Template](ctx, t, listTemplatesSQL, f.OrgUnits, like(f.Query), !more, name, last, p.Size()+1)
-	return page.Cut(rows, p.Size(), func(x catalog.Template) string { return page.Encode(x.Name, x.ID) }), err
+	return pg.ListSorted(ctx, t, templateSorts(), cmp.Or(f.Sort, "name"), func(x catalog.Template) uuid.UUID { return x.ID }, p,
+		f.OrgUnits, like(f.Query))
 }

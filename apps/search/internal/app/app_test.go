@@ -272,9 +272,23 @@ func TestTheIndexIsMadeAnewAsAJob(t *testing.T) {
 	at = admin.POST(api+"/rebuild", nil).Expect(http.StatusAccepted).Header.Get("Location")
 	admin.POST(at+"/cancel", nil).Expect(http.StatusOK).JSON(&job)
 	require.Equal(t, "canceled", job.State)
-	var list struct{ Items []map[string]any }
-	admin.GET("/api/v1/jobs/search?limit=1").Expect(http.StatusOK).JSON(&list)
-	require.Len(t, list.Items, 1)
+	list := func(sort string) (states []any) {
+		cursor := ""
+		for {
+			var page struct {
+				Items      []map[string]any
+				NextCursor string `json:"next_cursor"`
+			}
+			admin.GET("/api/v1/jobs/search?limit=1&sort=" + sort + "&cursor=" + cursor).Expect(http.StatusOK).JSON(&page)
+			require.Len(t, page.Items, 1)
+			states = append(states, page.Items[0]["state"])
+			if cursor = page.NextCursor; cursor == "" {
+				return states
+			}
+		}
+	}
+	require.Equal(t, []any{"canceled", "succeeded"}, list("-created_at"))
+	require.Equal(t, []any{"succeeded", "canceled"}, list("created_at"))
 }
 
 func TestTheIndexIsComparedWithItsSources(t *testing.T) {

@@ -1,13 +1,14 @@
 package search
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -132,11 +133,10 @@ func (s *Jobs) of(ctx context.Context, owner uuid.UUID) ([]work.Job, error) {
 	return out, nil
 }
 
-// List are an owner's jobs, the newest first.
+// List are an owner's jobs, the newest first unless asked otherwise.
 func (s *Jobs) List(ctx context.Context, owner uuid.UUID, r page.Request) (page.Page[work.Job], error) {
-	var before time.Time
-	var id uuid.UUID
-	more, err := page.Decode(r.Cursor, &before, &id)
+	var last work.Job
+	more, err := page.Decode(r.Cursor, &last.CreatedAt, &last.ID)
 	if err != nil {
 		return page.Page[work.Job]{}, err
 	}
@@ -144,9 +144,14 @@ func (s *Jobs) List(ctx context.Context, owner uuid.UUID, r page.Request) (page.
 	if err != nil {
 		return page.Page[work.Job]{}, err
 	}
-	list = slices.DeleteFunc(list, func(j work.Job) bool {
-		return more && (j.CreatedAt.After(before) || j.CreatedAt.Equal(before) && strings.Compare(j.ID.String(), id.String()) >= 0)
-	})
+	order := func(a, b work.Job) int {
+		if r.OldestFirst {
+			a, b = b, a
+		}
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), bytes.Compare(b.ID[:], a.ID[:]))
+	}
+	slices.SortFunc(list, order)
+	list = slices.DeleteFunc(list, func(j work.Job) bool { return more && order(j, last) <= 0 })
 	return page.Cut(list, r.Size(), func(j work.Job) string { return page.Encode(j.CreatedAt, j.ID) }), nil
 }
 

@@ -152,8 +152,14 @@ type GroupMember struct {
 	AddedAt time.Time `json:"added_at"`
 }
 
-func (a *API) listGroupMembers(ctx context.Context, in *listByIDInput) (*web.List[GroupMember], error) {
-	p, err := a.Service.ListGroupMembers(ctx, web.Actor(ctx), in.ID, in.Request())
+type listGroupMembersInput struct {
+	web.ByID
+	web.Page
+	Sort string `query:"sort" enum:"added_at,-added_at,name,-name" default:"added_at"`
+}
+
+func (a *API) listGroupMembers(ctx context.Context, in *listGroupMembersInput) (*web.List[GroupMember], error) {
+	p, err := a.Service.ListGroupMembers(ctx, web.Actor(ctx), in.ID, in.Sort, in.Request())
 	return web.ListOf(p, func(m identity.GroupMember) GroupMember {
 		return GroupMember{UserID: m.UserID, Name: m.Name, AddedAt: m.CreatedAt}
 	}), err

@@ -163,10 +163,11 @@ type listMembersInput struct {
 	web.ByID
 	web.Page
 	Query string `query:"q" maxLength:"200" doc:"Words, each the beginning of a word of the name or the address"`
+	Sort  string `query:"sort" enum:"name,-name,created_at,-created_at" default:"name" doc:"created_at: since when they belong to it"`
 }
 
 func (a *API) listMembers(ctx context.Context, in *listMembersInput) (*web.List[Member], error) {
-	p, err := a.Service.ListMembers(ctx, web.Actor(ctx), identity.MemberFilter{OrgUnitID: in.ID, Query: in.Query, Page: in.Request()})
+	p, err := a.Service.ListMembers(ctx, web.Actor(ctx), identity.MemberFilter{OrgUnitID: in.ID, Query: in.Query, Sort: in.Sort, Page: in.Request()})
 	return web.ListOf(p, showMember), err
 }
 

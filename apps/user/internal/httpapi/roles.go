@@ -46,10 +46,13 @@ func shownRole(r identity.Role, err error) (*web.Resource[Role], error) {
 	return web.Res(showRole(r), r.Version), nil
 }
 
-type listRolesInput struct{ web.Page }
+type listRolesInput struct {
+	web.Page
+	Sort string `query:"sort" enum:"name,-name,created_at,-created_at" default:"name" doc:"Of an organisation's own roles, which come after the built-in ones"`
+}
 
 func (a *API) listRoles(ctx context.Context, in *listRolesInput) (*web.List[Role], error) {
-	p, err := a.Service.ListRoles(ctx, web.Actor(ctx), in.Request())
+	p, err := a.Service.ListRoles(ctx, web.Actor(ctx), in.Sort, in.Request())
 	return web.ListOf(p, showRole), err
 }
 

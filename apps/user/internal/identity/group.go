@@ -42,6 +42,7 @@ type GroupMember struct {
 	GroupID   uuid.UUID
 	UserID    uuid.UUID
 	Name      string
+	SortName  string
 	CreatedAt time.Time
 }
 
@@ -201,13 +202,13 @@ func (s *Service) isMember(ctx context.Context, actor authz.Principal, id uuid.U
 	return mine, err
 }
 
-// ListGroupMembers lists who is in a group.
-func (s *Service) ListGroupMembers(ctx context.Context, actor authz.Principal, id uuid.UUID, q page.Request) (p page.Page[GroupMember], err error) {
+// ListGroupMembers lists who is in a group, sorted.
+func (s *Service) ListGroupMembers(ctx context.Context, actor authz.Principal, id uuid.UUID, sort string, q page.Request) (p page.Page[GroupMember], err error) {
 	if _, err := s.GetGroup(ctx, actor, id); err != nil {
 		return p, err
 	}
 	err = s.Store.Read(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) error {
-		p, err = tx.GroupMembers(ctx, []uuid.UUID{id}, q, page.MaxLimit)
+		p, err = tx.ListGroupMembers(ctx, id, sort, q)
 		return err
 	})
 	return p, err

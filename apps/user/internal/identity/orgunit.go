@@ -139,5 +139,6 @@ type MemberFilter struct {
 	OrgUnitID uuid.UUID
 	UserID    uuid.UUID // only this person, if not nil
 	Query     string
+	Sort      string // "" is by name
 	Page      page.Request
 }

@@ -92,16 +92,16 @@ func errExceeds(perm authz.Permission) error {
 	return apperr.New(apperr.KindForbidden, "exceeds_own_permissions", "You cannot give what you do not have yourself.").Detail("permission", perm)
 }
 
-// ListRoles lists the built-in roles on the first page, then those of the
+// ListRoles lists the built-in roles on the first page, then, sorted, those of the
 // actor's organisations.
-func (s *Service) ListRoles(ctx context.Context, actor authz.Principal, q page.Request) (p page.Page[Role], err error) {
+func (s *Service) ListRoles(ctx context.Context, actor authz.Principal, sort string, q page.Request) (p page.Page[Role], err error) {
 	policy, err := s.policy(ctx)
 	if err != nil {
 		return p, err
 	}
 	reach := policy.Reach(actor, authz.RoleRead)
 	err = s.Store.Read(ctx, work.ScopeOf(actor), func(ctx context.Context, tx Tx) error {
-		p, err = tx.ListRoles(ctx, []uuid.UUID{actor.TenantID}, reach.All, q)
+		p, err = tx.ListRoles(ctx, []uuid.UUID{actor.TenantID}, reach.All, sort, q)
 		return err
 	})
 	if err == nil && q.Cursor == "" {

@@ -95,7 +95,7 @@ type AccessRows interface {
 
 	Role(ctx context.Context, id uuid.UUID) (Role, error)
 	LockRole(ctx context.Context, id uuid.UUID) (Role, error)
-	ListRoles(ctx context.Context, tenants []uuid.UUID, all bool, q page.Request) (page.Page[Role], error)
+	ListRoles(ctx context.Context, tenants []uuid.UUID, all bool, sort string, q page.Request) (page.Page[Role], error)
 	// InsertRole and UpdateRole fail with Conflict `name_taken`.
 	InsertRole(ctx context.Context, r Role) error
 	UpdateRole(ctx context.Context, r Role) error
@@ -129,6 +129,7 @@ type GroupRows interface {
 	AddGroupMember(ctx context.Context, g Group, user uuid.UUID, at time.Time) (bool, error)
 	DeleteGroupMember(ctx context.Context, group, user uuid.UUID) (bool, error)
 	GroupMembers(ctx context.Context, groups []uuid.UUID, q page.Request, most int) (page.Page[GroupMember], error)
+	ListGroupMembers(ctx context.Context, group uuid.UUID, sort string, q page.Request) (page.Page[GroupMember], error)
 	GroupsOf(ctx context.Context, user uuid.UUID) ([]Group, error)
 	LockGroupsOf(ctx context.Context, user uuid.UUID) ([]Group, error)
 

@@ -48,10 +48,14 @@ const roleColumns = `
 id, id::text as key, tenant_id, org_unit_id, name, description, permissions, false as builtin, created_at, updated_at, version`
 
 const (
-	roleSQL       = `select` + roleColumns + ` from roles where id = $1`
-	lockRoleSQL   = roleSQL + ` for update`
-	listRolesSQL  = `select` + roleColumns + ` from roles where ($1 or tenant_id = any ($2)) and ($3::text is null or (name collate "C", id) > ($3, $4)) order by name collate "C", id limit $5`
-	insertRoleSQL = `
+	roleSQL               = `select` + roleColumns + ` from roles where id = $1`
+	lockRoleSQL           = roleSQL + ` for update`
+	rolesWhere            = ` from roles where ($1 or tenant_id = any ($2))`
+	rolesByNameSQL        = `select` + roleColumns + rolesWhere + ` and ($3::text is null or (name collate "C", id) > ($3, $4)) order by name collate "C", id limit $5`
+	rolesByNameDownSQL    = `select` + roleColumns + rolesWhere + ` and ($3::text is null or (name collate "C", id) < ($3, $4)) order by name collate "C" desc, id desc limit $5`
+	rolesByCreatedSQL     = `select` + roleColumns + rolesWhere + ` and ($3::text is null or (created_at, id) > ($3::timestamptz, $4)) order by created_at, id limit $5`
+	rolesByCreatedDownSQL = `select` + roleColumns + rolesWhere + ` and ($3::text is null or (created_at, id) < ($3::timestamptz, $4)) order by created_at desc, id desc limit $5`
+	insertRoleSQL         = `
 insert into roles (id, tenant_id, org_unit_id, name, description, permissions, created_at, updated_at, version)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 	updateRoleSQL = `update roles set name = $2, description = $3, permissions = $4, updated_at = $5, version = $6 where id = $1 and version = $6 - 1`
@@ -72,16 +76,26 @@ func (t tx) LockRole(ctx context.Context, id uuid.UUID) (identity.Role, error) {
 }
 
 // ListRoles implements identity.AccessRows.
-func (t tx) ListRoles(ctx context.Context, tenants []uuid.UUID, all bool, q page.Request) (p page.Page[identity.Role], err error) {
-	c, err := readCursor("roles", q)
+func (t tx) ListRoles(ctx context.Context, tenants []uuid.UUID, all bool, sort string, q page.Request) (p page.Page[identity.Role], err error) {
+	c, err := readCursor(sort, q)
 	if err != nil {
 		return p, err
 	}
-	rows, err := pg.Many[identity.Role](ctx, t, listRolesSQL, all, tenants, c.key, c.id, q.Size()+1)
-	if err != nil {
-		return p, err
+	sql, key := rolesByNameSQL, func(r identity.Role) string { return r.Name }
+	switch sort {
+	case "-name":
+		sql = rolesByNameDownSQL
+	case "created_at", "-created_at":
+		sql, key = rolesByCreatedSQL, func(r identity.Role) string { return keyTime(r.CreatedAt) }
+		if sort == "-created_at" {
+			sql = rolesByCreatedDownSQL
+		}
 	}
-	return page.Cut(rows, q.Size(), func(r identity.Role) string { return page.Encode("roles", r.Name, r.ID) }), nil
+	rows, err := pg.Many[identity.Role](ctx, t, sql, all, tenants, c.key, c.id, q.Size()+1)
+	if err != nil {
+		return p, badKey(err)
+	}
+	return page.Cut(rows, q.Size(), func(r identity.Role) string { return page.Encode(sort, key(r), r.ID) }), nil
 }
 
 func roleConflict(err error) error {

@@ -128,9 +128,16 @@ on conflict on constraint group_members_pkey do nothing`
 	dropGroupMemberSQL = `delete from group_members where group_id = $1 and user_id = $2`
 	countMembersSQL    = `update groups set member_count = member_count + $2 where id = $1`
 	groupMembersSQL    = `
-select m.group_id, m.user_id, u.name, m.created_at from group_members m join users u on u.id = m.user_id
+select` + memberColumns + ` from group_members m join users u on u.id = m.user_id
 where m.group_id = any ($1) and ($2::text is null or (m.group_id, m.user_id) > ($2::uuid, $3))
 order by m.group_id, m.user_id limit $4`
+
+	memberColumns       = ` m.group_id, m.user_id, u.name, u.sort_name, m.created_at`
+	membersOfGroupBase  = `select` + memberColumns + ` from group_members m join users u on u.id = m.user_id where m.group_id = $1`
+	groupByNameSQL      = membersOfGroupBase + ` and ($2::text is null or (u.sort_name, m.user_id) > ($2, $3)) order by u.sort_name, m.user_id limit $4`
+	groupByNameDownSQL  = membersOfGroupBase + ` and ($2::text is null or (u.sort_name, m.user_id) < ($2, $3)) order by u.sort_name desc, m.user_id desc limit $4`
+	groupByAddedSQL     = membersOfGroupBase + ` and ($2::text is null or (m.created_at, m.user_id) > ($2::timestamptz, $3)) order by m.created_at, m.user_id limit $4`
+	groupByAddedDownSQL = membersOfGroupBase + ` and ($2::text is null or (m.created_at, m.user_id) < ($2::timestamptz, $3)) order by m.created_at desc, m.user_id desc limit $4`
 )
 
 // AddGroupMember implements identity.GroupRows.
@@ -171,6 +178,29 @@ func (t tx) GroupMembers(ctx context.Context, groups []uuid.UUID, q page.Request
 		return p, badKey(err)
 	}
 	return page.Cut(rows, size, func(m identity.GroupMember) string { return page.Encode("members", m.GroupID.String(), m.UserID) }), nil
+}
+
+// ListGroupMembers implements identity.GroupRows.
+func (t tx) ListGroupMembers(ctx context.Context, group uuid.UUID, sort string, q page.Request) (p page.Page[identity.GroupMember], err error) {
+	c, err := readCursor(sort, q)
+	if err != nil {
+		return p, err
+	}
+	sql, key := groupByAddedSQL, func(m identity.GroupMember) string { return keyTime(m.CreatedAt) }
+	switch sort {
+	case "-added_at":
+		sql = groupByAddedDownSQL
+	case "name", "-name":
+		sql, key = groupByNameSQL, func(m identity.GroupMember) string { return m.SortName }
+		if sort == "-name" {
+			sql = groupByNameDownSQL
+		}
+	}
+	rows, err := pg.Many[identity.GroupMember](ctx, t, sql, group, c.key, c.id, q.Size()+1)
+	if err != nil {
+		return p, badKey(err)
+	}
+	return page.Cut(rows, q.Size(), func(m identity.GroupMember) string { return page.Encode(sort, key(m), m.UserID) }), nil
 }
 
 const setColumns = `

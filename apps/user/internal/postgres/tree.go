@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/google/uuid"
@@ -210,15 +211,18 @@ insert into org_members (org_unit_id, user_id, tenant_id, title, created_at) val
 on conflict (org_unit_id, user_id) do update set title = excluded.title
 returning (xmax = 0) as added`
 	dropMemberSQL = `delete from org_members where org_unit_id = $1 and user_id = $2`
-	membersSQL    = `
+	membersBase   = `
 select $1::uuid as org_unit_id, u.id as user_id, u.tenant_id, u.name, u.sort_name, u.email, u.status, coalesce(m.title, '') as title,
   u.org_unit_id = $1 as home, coalesce(m.created_at, u.created_at) as created_at
 from users u left join org_members m on m.user_id = u.id and m.org_unit_id = $1
 where (u.org_unit_id = $1 or m.user_id is not null) and u.status not in ('deleted', 'merged')
   and case when $2 = '' then true else u.search @@ to_tsquery('simple', $2) end
-  and ($3::text is null or (u.sort_name, u.id) > ($3, $4))
-  and ($6::uuid is null or u.id = $6)
-order by u.sort_name, u.id limit $5`
+  and ($6::uuid is null or u.id = $6)`
+	membersByNameSQL     = membersBase + ` and ($3::text is null or (u.sort_name, u.id) > ($3, $4)) order by u.sort_name, u.id limit $5`
+	membersByNameDownSQL = membersBase + ` and ($3::text is null or (u.sort_name, u.id) < ($3, $4)) order by u.sort_name desc, u.id desc limit $5`
+	// Who has the unit as home belongs to it since the account was made.
+	membersByJoinedSQL     = membersBase + ` and ($3::text is null or (coalesce(m.created_at, u.created_at), u.id) > ($3::timestamptz, $4)) order by coalesce(m.created_at, u.created_at), u.id limit $5`
+	membersByJoinedDownSQL = membersBase + ` and ($3::text is null or (coalesce(m.created_at, u.created_at), u.id) < ($3::timestamptz, $4)) order by coalesce(m.created_at, u.created_at) desc, u.id desc limit $5`
 )
 
 // MembershipsOf implements identity.TreeRows.
@@ -239,7 +243,8 @@ func (t tx) DeleteMember(ctx context.Context, orgUnit, user uuid.UUID) (bool, er
 
 // ListMembers implements identity.TreeRows.
 func (t tx) ListMembers(ctx context.Context, f identity.MemberFilter) (p page.Page[identity.Member], err error) {
-	c, err := readCursor("members", f.Page)
+	sort := cmp.Or(f.Sort, "name")
+	c, err := readCursor(sort, f.Page)
 	if err != nil {
 		return p, err
 	}
@@ -247,9 +252,19 @@ func (t tx) ListMembers(ctx context.Context, f identity.MemberFilter) (p page.Pa
 	if f.Query != "" && words == "" {
 		return p, nil
 	}
-	rows, err := pg.Many[identity.Member](ctx, t, membersSQL, f.OrgUnitID, words, c.key, c.id, f.Page.Size()+1, nilID(f.UserID))
-	if err != nil {
-		return p, err
+	sql, key := membersByNameSQL, func(m identity.Member) string { return m.SortName }
+	switch sort {
+	case "-name":
+		sql = membersByNameDownSQL
+	case "created_at", "-created_at":
+		sql, key = membersByJoinedSQL, func(m identity.Member) string { return keyTime(m.CreatedAt) }
+		if sort == "-created_at" {
+			sql = membersByJoinedDownSQL
+		}
 	}
-	return page.Cut(rows, f.Page.Size(), func(m identity.Member) string { return page.Encode("members", m.SortName, m.UserID) }), nil
+	rows, err := pg.Many[identity.Member](ctx, t, sql, f.OrgUnitID, words, c.key, c.id, f.Page.Size()+1, nilID(f.UserID))
+	if err != nil {
+		return p, badKey(err)
+	}
+	return page.Cut(rows, f.Page.Size(), func(m identity.Member) string { return page.Encode(sort, key(m), m.UserID) }), nil
 }
