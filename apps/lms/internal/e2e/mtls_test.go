@@ -24,8 +24,8 @@ type part struct {
 }
 
 // TestTheSuiteUnderMTLS runs every path in installations whose sidecars have
-// certificates and let in only whom the access policies name. There are two, since
-// from one address only so many people may register within the hour.
+// certificates and let in only whom the access policies name. There are two: search
+// makes a second organisation, after which nobody can register.
 func TestTheSuiteUnderMTLS(t *testing.T) {
 	nothing := func(testing.TB, string) {}
 	s := system.Start(t, "--mtls")

@@ -142,8 +142,15 @@ func TestRegisterTellsNobodyWhoIsHere(t *testing.T) {
 	require.True(t, w.login("new@example.org", password).OK)
 	anonymous.POST("/api/v1/users/register", body{"email": "x", "name": "", "password": "12345678"}).Expect(http.StatusUnprocessableEntity).
 		Field("email", "invalid").Field("name", "required").Field("password", "password_common")
+
+	// Where nobody can be taken in, everybody is told so, and not left to wait for a mail.
+	z := body{"email": "z@example.org", "name": "Z", "password": password}
+	w.as(w.root).POST("/api/v1/org-units", body{"name": "Another organisation"}).Expect(http.StatusCreated)
+	anonymous.POST("/api/v1/users/register", z).Expect(http.StatusConflict).Code("registration_unit_unknown")
+	w.service.Config.RegistrationOrgUnit = w.tenant
+	anonymous.POST("/api/v1/users/register", z).Expect(http.StatusAccepted)
 	w.service.Config.Registration = false
-	anonymous.POST("/api/v1/users/register", body{"email": "z@example.org", "name": "Z", "password": password}).Expect(http.StatusForbidden)
+	anonymous.POST("/api/v1/users/register", z).Expect(http.StatusForbidden)
 }
 
 func TestAdministratorsSecureAccounts(t *testing.T) {

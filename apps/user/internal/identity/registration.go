@@ -80,6 +80,10 @@ func (s *Service) Register(ctx context.Context, in NewRegistration) error {
 		PasswordHash: hash, CreatedAt: now, ExpiresAt: now.Add(s.Config.VerificationTTL),
 	}
 	return s.Store.InTx(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) error {
+		// The same for every address, so it may be told: the job would tell nobody.
+		if _, err := s.registrationUnit(ctx, tx); err != nil {
+			return err
+		}
 		return tx.Once(ctx, &struct{}{}, func() error {
 			_, err := tx.Enqueue(ctx, JobRegister, RegisterJob{Registration: r, From: in.From}, work.JobOptions{})
 			return err
