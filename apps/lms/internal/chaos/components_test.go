@@ -25,7 +25,7 @@ import (
 func TestSwitchedProfile(t *testing.T) {
 	s := start(t)
 	people, renamed := s.people(t, 100), s.courses(t, 30, nil)
-	told := s.enrolled(t, 3, renamed[0])
+	told := s.newcomers(t, 3, renamed[0])
 	await(t, time.Minute, "who enrolled is mailed", func() bool { return s.mailed(t, told) == len(told) })
 	s.Lms(t, "clock", "advance", "2h")
 	s.again(t)
@@ -33,7 +33,7 @@ func TestSwitchedProfile(t *testing.T) {
 	s.quiet(t)
 	since := time.Now()
 	s.Pause(t, "broker", "broker") // to its end
-	untold := s.enrolled(t, 3, renamed[0])
+	untold := s.newcomers(t, 3, renamed[0])
 	l, finished := s.load(t, people, 10)
 	titles := s.renaming(t, renamed, 3, nil)
 	finished()
@@ -67,8 +67,8 @@ func TestSwitchedProfile(t *testing.T) {
 	t.Run("reconciliation", s.reconciled)
 }
 
-// enrolled are people with a proved address who enroll in a course.
-func (s *school) enrolled(t testing.TB, n int, course string) []e2e.Person {
+// newcomers are people with a proved address who enroll in a course.
+func (s *school) newcomers(t testing.TB, n int, course string) []e2e.Person {
 	t.Helper()
 	out := make([]e2e.Person, n)
 	for i := range out {
