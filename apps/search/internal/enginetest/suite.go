@@ -1,7 +1,6 @@
 package enginetest
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -362,29 +361,31 @@ func versions(t *testing.T, open Open) {
 func renaming(t *testing.T, open Open) {
 	w := newWorld(t, open)
 	named := course(1, "Cells", "x", func(c *events.CourseState) { c.CategoryID, c.CategoryName = category(1), "Old name" })
-	change := func(typ string, seq int64, v any) search.Change {
-		raw, err := json.Marshal(v)
-		require.NoError(t, err)
-		return search.Change{Type: typ, Seq: seq, Data: raw}
-	}
-	apply := func(changes ...search.Change) {
-		for _, err := range w.indexer.Apply(t.Context(), changes) {
-			require.NoError(t, err)
-		}
-		w.visible()
-	}
-	apply(change(events.TypeCourseUpdated, 3, named))
+	w.tell(change(t, events.TypeCourseUpdated, 3, named))
 	w.finds(member(1), "old name", "Cells")
-	apply(change(events.TypeCategoryRenamed, 1, events.CategoryRenamed{CategoryID: *category(1), TenantID: tenant(1), Name: "Novel subjects", OldName: "Old name"}))
+	w.tell(change(t, events.TypeCategoryRenamed, 1, events.CategoryRenamed{CategoryID: *category(1), TenantID: tenant(1), Name: "Novel subjects", OldName: "Old name"}))
 	w.finds(member(1), "novel", "Cells")
 	w.finds(member(1), "old")
-	apply(change(events.TypeCourseUpdated, 3, named), change(events.TypeCourseViewed, 9, map[string]string{}))
+	w.tell(change(t, events.TypeCourseUpdated, 3, named), change(t, events.TypeCourseViewed, 9, map[string]string{}))
 	w.finds(member(1), "novel", "Cells") // what was told before is told again
-	errs := w.indexer.Apply(t.Context(), []search.Change{{Type: events.TypeCourseUpdated, Seq: 4, Data: []byte(`"`)}, change(events.TypeCourseUpdated, 5, course(2, "Good", "x"))})
+	errs := w.indexer.Apply(t.Context(), []search.Change{{Type: events.TypeCourseUpdated, Seq: 4, Data: []byte(`"`)}, change(t, events.TypeCourseUpdated, 5, course(2, "Good", "x"))})
 	require.Error(t, errs[0])
 	require.NoError(t, errs[1])
 	w.visible()
 	w.finds(member(1), "good", "Good")
+
+	// A name that changes before the course is found that was told right before.
+	in := func(n byte, title string) search.Change {
+		return change(t, events.TypeCourseUpdated, 1, course(n, title, "x", func(c *events.CourseState) { c.CategoryID, c.CategoryName = category(n), "Once" }))
+	}
+	renamed := func(n byte) search.Change {
+		return change(t, events.TypeCategoryRenamed, 1, events.CategoryRenamed{CategoryID: *category(n), TenantID: tenant(1), Name: "Afterwards", OldName: "Once"})
+	}
+	for _, batch := range [][]search.Change{{in(3, "At once")}, {renamed(3)}, {in(4, "In one batch"), renamed(4)}} {
+		w.apply(batch...)
+	}
+	w.visible()
+	w.finds(member(1), "afterwards", "At once", "In one batch")
 }
 
 // outlines: a course is found by the titles that its curriculum shows, whichever of the
@@ -392,18 +393,6 @@ func renaming(t *testing.T, open Open) {
 func outlines(t *testing.T, open Open) {
 	w := newWorld(t, open)
 	state := course(1, "Cells", "x", func(c *events.CourseState) { c.CategoryID, c.CategoryName = category(1), "Old name" })
-	change := func(typ string, seq int64, v any) search.Change {
-		raw, err := json.Marshal(v)
-		require.NoError(t, err)
-		return search.Change{Type: typ, Seq: seq, Data: raw}
-	}
-	apply := func(changes ...search.Change) {
-		t.Helper()
-		for _, err := range w.indexer.Apply(t.Context(), changes) {
-			require.NoError(t, err)
-		}
-		w.visible()
-	}
 	curriculum := func(module string) events.CurriculumState {
 		return events.CurriculumState{CourseID: courseID(1), TenantID: tenant(1), Modules: []events.CurriculumPart{
 			{Title: module, Published: true, Items: []events.CurriculumItem{
@@ -413,9 +402,9 @@ func outlines(t *testing.T, open Open) {
 		}}
 	}
 	ada := member(1)
-	apply(change(events.TypeCurriculumChanged, 2, curriculum("Mitosis")))
+	w.tell(change(t, events.TypeCurriculumChanged, 2, curriculum("Mitosis")))
 	w.finds(ada, "mitosis")
-	apply(change(events.TypeCourseUpdated, 3, state))
+	w.tell(change(t, events.TypeCourseUpdated, 3, state))
 	for _, question := range []string{"mitosis", "spindles", "cell mitosis"} {
 		w.finds(ada, question, "Cells")
 	}
@@ -426,14 +415,14 @@ func outlines(t *testing.T, open Open) {
 	w.finds(authz.Principal{}, "mitosis")
 
 	state.Title = "Living cells"
-	apply(change(events.TypeCurriculumChanged, 4, curriculum("Meiosis")), change(events.TypeCourseUpdated, 5, state))
+	w.tell(change(t, events.TypeCurriculumChanged, 4, curriculum("Meiosis")), change(t, events.TypeCourseUpdated, 5, state))
 	w.finds(ada, "mitosis")
 	w.finds(ada, "meiosis", "Living cells")
-	apply(change(events.TypeCurriculumChanged, 2, curriculum("Mitosis")))
+	w.tell(change(t, events.TypeCurriculumChanged, 2, curriculum("Mitosis")))
 	w.finds(ada, "mitosis")
-	apply(change(events.TypeCategoryRenamed, 1, events.CategoryRenamed{CategoryID: *category(1), TenantID: tenant(1), Name: "Novel subjects", OldName: "Old name"}))
+	w.tell(change(t, events.TypeCategoryRenamed, 1, events.CategoryRenamed{CategoryID: *category(1), TenantID: tenant(1), Name: "Novel subjects", OldName: "Old name"}))
 	w.finds(ada, "novel meiosis", "Living cells")
-	apply(change(events.TypeCurriculumChanged, 6, events.CurriculumState{CourseID: courseID(1), TenantID: tenant(1)}))
+	w.tell(change(t, events.TypeCurriculumChanged, 6, events.CurriculumState{CourseID: courseID(1), TenantID: tenant(1)}))
 	w.finds(ada, "meiosis")
 	w.finds(ada, "novel", "Living cells")
 }

@@ -4,6 +4,7 @@ package enginetest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -148,6 +149,28 @@ func (w *world) add(courses ...events.CourseState) {
 func (w *world) write(docs ...search.Document) {
 	w.t.Helper()
 	require.NoError(w.t, w.engine.Write(w.t.Context(), docs))
+	w.visible()
+}
+
+// change is something that is told.
+func change(t *testing.T, typ string, seq int64, v any) search.Change {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	require.NoError(t, err)
+	return search.Change{Type: typ, Seq: seq, Data: raw}
+}
+
+// apply has the index take what is told, which need not be found yet.
+func (w *world) apply(changes ...search.Change) {
+	w.t.Helper()
+	for _, err := range w.indexer.Apply(w.t.Context(), changes) {
+		require.NoError(w.t, err)
+	}
+}
+
+func (w *world) tell(changes ...search.Change) {
+	w.t.Helper()
+	w.apply(changes...)
 	w.visible()
 }
 

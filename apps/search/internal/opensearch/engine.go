@@ -255,6 +255,11 @@ func (e *Engine) Search(ctx context.Context, q search.Request) (search.Result, e
 	if err := e.ensure(ctx); err != nil {
 		return search.Result{}, err
 	}
+	if q.Written {
+		if err := e.Refresh(ctx); err != nil {
+			return search.Result{}, err
+		}
+	}
 	var answer struct {
 		Hits         hits `json:"hits"`
 		Aggregations map[string]struct {
@@ -359,7 +364,7 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// Refresh makes all that was written visible at once: for tests.
+// Refresh makes all that was written visible at once.
 func (e *Engine) Refresh(ctx context.Context) error {
 	return e.ask(ctx, http.MethodPost, "/"+url.PathEscape(e.live)+"/_refresh", nil, nil)
 }

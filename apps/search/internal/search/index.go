@@ -178,11 +178,14 @@ type Order struct {
 // Request asks an engine.
 type Request struct {
 	Query  Query    // nil matches everything
-	Facets []string // fields of which values are counted
+	Facets []string // fields of which values are counted, each once
 	Sort   []Order
 	// After is the Sort of the hit to go on behind; nil for the beginning.
 	After []string
 	Size  int
+	// Written asks for all that was written before; else what was written within the
+	// last second may not be found yet.
+	Written bool
 }
 
 // MaxBuckets is how many values of a facet are counted out.

@@ -266,7 +266,7 @@ func (x *Indexer) rename(ctx context.Context, category uuid.UUID) error {
 	}
 	var after []string
 	for {
-		res, err := x.Engine.Search(ctx, Request{Query: In{KeyCategory, []string{category.String()}}, After: after, Size: renamePage})
+		res, err := x.Engine.Search(ctx, Request{Query: In{KeyCategory, []string{category.String()}}, After: after, Size: renamePage, Written: true})
 		if err != nil {
 			return err
 		}
