@@ -431,27 +431,40 @@ func (r *rebuild) Commit(ctx context.Context) error {
 	if now, err := e.indexOf(ctx, e.next); err != nil || now != r.index {
 		return errors.Join(err, errOvertaken())
 	}
-	if err := e.ask(ctx, http.MethodPut, "/"+url.PathEscape(r.index)+"/_mapping", object{"_meta": object{"rules": r.rules}}, nil); err != nil {
+	at := "/" + url.PathEscape(r.index)
+	if err := e.ask(ctx, http.MethodPut, at+"/_mapping", object{"_meta": object{"rules": r.rules}}, nil); err != nil {
 		return err
 	}
-	if err := e.ask(ctx, http.MethodPost, "/"+url.PathEscape(r.index)+"/_refresh", nil, nil); err != nil {
+	if err := e.ask(ctx, http.MethodPost, at+"/_refresh", nil, nil); err != nil {
 		return err
 	}
 	old, err := e.indexOf(ctx, e.live)
 	if err != nil {
 		return err
 	}
+	defer e.forget()
 	err = e.ask(ctx, http.MethodPost, "/_aliases", object{"actions": []object{
 		{"remove": object{"index": r.index, "alias": e.next, "must_exist": true}},
 		{"add": object{"index": r.index, "alias": e.live, "is_write_index": true}},
 		{"remove_index": object{"index": old}},
 	}}, nil)
-	e.forget()
-	return err
+	if err == nil {
+		return nil
+	}
+	// The answer may be lost of a step that was made, or be that of its repetition.
+	if now, unknown := e.indexOf(ctx, e.live); unknown != nil || now != r.index {
+		return errors.Join(err, unknown)
+	}
+	return nil
 }
 
-// Abort implements search.Rebuild.
+// Abort implements search.Rebuild. An index that has taken its place, though nobody
+// could say so, stays.
 func (r *rebuild) Abort(ctx context.Context) error {
-	defer r.engine.forget()
-	return r.engine.remove(ctx, r.index)
+	e := r.engine
+	defer e.forget()
+	if now, err := e.indexOf(ctx, e.next); err != nil || now != r.index {
+		return err
+	}
+	return e.remove(ctx, r.index)
 }

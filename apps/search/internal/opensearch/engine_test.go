@@ -3,6 +3,13 @@ package opensearch_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"testing"
 	"time"
 
@@ -38,6 +45,42 @@ func TestOpenSearchDoesWhatAnEngineDoes(t *testing.T) {
 func TestOpenSearchFindsWhatPeopleMean(t *testing.T) {
 	t.Parallel()
 	enginetest.Relevance(t, open, enginetest.Floor)
+}
+
+// That an index takes the place of the old one is one step, of which the answer may be
+// lost: the index stays though whoever made it heard of a failure.
+func TestAnIndexThatTookItsPlaceStays(t *testing.T) {
+	t.Parallel()
+	server := shared.Server(t)
+	to, err := url.Parse(server.Address)
+	require.NoError(t, err)
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.URL.Path == "/_aliases" {
+				return errors.New("the connection is lost")
+			}
+			return nil
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	between := httptest.NewServer(proxy)
+	t.Cleanup(between.Close)
+	e, err := opensearch.New(opensearch.Options{Addresses: []string{between.URL}, Prefix: server.Prefix()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	next, err := e.Begin(t.Context(), "rules")
+	require.NoError(t, err)
+	require.NoError(t, next.Write(t.Context(), []search.Document{{ID: "course.1", Version: 1, Source: []byte(`{}`)}}))
+	if err := next.Commit(t.Context()); err != nil {
+		require.NoError(t, next.Abort(t.Context())) // as search.Builder does
+	}
+	known, err := e.Fetch(t.Context(), []string{"course.1"})
+	require.NoError(t, err)
+	require.Contains(t, known, "course.1")
+	filled, err := e.Filled(t.Context(), "rules")
+	require.NoError(t, err)
+	require.True(t, filled)
 }
 
 // What is told while the cluster does not answer is to be told again, and is found
