@@ -2,6 +2,8 @@ package enginetest
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -64,6 +66,24 @@ func visibility(t *testing.T, open Open) {
 	found := w.search(member(2), "")
 	require.True(t, found.Incomplete)
 	require.ElementsMatch(t, []string{"Public", "Ours"}, titles(found))
+}
+
+// manyKeys: whoever teaches in many large courses holds a key for each content of them.
+func manyKeys(t *testing.T, open Open) {
+	w := newWorld(t, open)
+	c, text := content(1, "Script", "x")
+	w.write(w.maker.Content(c, text, 1))
+	keys := make([]string, 70_000)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("content:%d", i)
+	}
+	for _, at := range []int{0, len(keys) - 1} {
+		held := slices.Clone(keys)
+		held[at] = "content:" + c.ID.String()
+		res, err := w.engine.Search(t.Context(), search.Request{Query: search.In{Field: search.KeyAudience, Values: held}, Size: 1})
+		require.NoError(t, err)
+		require.Equal(t, 1, res.Total)
+	}
 }
 
 // secrets: what a caller may not see changes nothing of what they get, not even a

@@ -28,6 +28,7 @@ func Run(t *testing.T, open Open) {
 		"filters":                              filtering,
 		"facets respect the other filters":     facets,
 		"who sees what":                        visibility,
+		"who may see a great many":             manyKeys,
 		"what one may not see shows nowhere":   secrets,
 		"contents for those who are enrolled":  contents,
 		"suggestions":                          suggestions,

@@ -53,11 +53,14 @@ func New(o Options) (*Engine, error) {
 	return &Engine{client: client, user: o.User, password: o.Password, live: o.Prefix, next: o.Prefix + "-next"}, nil
 }
 
-func (e *Engine) definition(alias string) object {
+// refreshEvery is how long what was written may not be found yet.
+const refreshEvery = "500ms"
+
+func definition(alias, refresh string) object {
 	return object{
 		"aliases":  object{alias: object{"is_write_index": true}},
 		"mappings": layout(),
-		"settings": object{"index": object{"number_of_shards": 1, "auto_expand_replicas": "0-1", "refresh_interval": "500ms"}},
+		"settings": object{"index": object{"number_of_shards": 1, "auto_expand_replicas": "0-1", "refresh_interval": refresh}},
 	}
 }
 
@@ -69,13 +72,17 @@ func (e *Engine) ensure(ctx context.Context) error {
 	if made {
 		return nil
 	}
-	err := e.ask(ctx, http.MethodGet, "/_alias/"+url.PathEscape(e.live), nil, nil)
-	var r *refusal
-	if errors.As(err, &r) && r.status == http.StatusNotFound {
-		err = e.ask(ctx, http.MethodPut, "/"+url.PathEscape(e.live+"-1"), e.definition(e.live), nil)
+	index, err := e.indexOf(ctx, e.live)
+	switch {
+	case err != nil:
+	case index == "":
+		err = e.ask(ctx, http.MethodPut, "/"+url.PathEscape(e.live+"-1"), definition(e.live, refreshEvery), nil)
 		if refused(err, "resource_already_exists_exception") {
 			err = nil
 		}
+	default:
+		// One of a time when documents with unknown fields were refused takes them too.
+		err = e.ask(ctx, http.MethodPut, "/"+url.PathEscape(index)+"/_mapping", object{"dynamic": "false"}, nil)
 	}
 	if err != nil {
 		return err
@@ -229,7 +236,7 @@ func fieldsOf(d search.Document) object {
 	for name, n := range d.Numbers {
 		out[name] = n
 	}
-	out["source"] = d.Source
+	out[fieldSource] = d.Source
 	return out
 }
 
@@ -384,7 +391,8 @@ func (e *Engine) Begin(ctx context.Context, rules string) (search.Rebuild, error
 		}
 	}
 	name := fmt.Sprintf("%s-%d", e.live, time.Now().UnixNano())
-	if err := e.ask(ctx, http.MethodPut, "/"+url.PathEscape(name), e.definition(e.next), nil); err != nil {
+	// Nobody looks into it before it is whole.
+	if err := e.ask(ctx, http.MethodPut, "/"+url.PathEscape(name), definition(e.next, "-1"), nil); err != nil {
 		return nil, err
 	}
 	e.forget()
@@ -433,6 +441,9 @@ func (r *rebuild) Commit(ctx context.Context) error {
 	}
 	at := "/" + url.PathEscape(r.index)
 	if err := e.ask(ctx, http.MethodPut, at+"/_mapping", object{"_meta": object{"rules": r.rules}}, nil); err != nil {
+		return err
+	}
+	if err := e.ask(ctx, http.MethodPut, at+"/_settings", object{"index": object{"refresh_interval": refreshEvery}}, nil); err != nil {
 		return err
 	}
 	if err := e.ask(ctx, http.MethodPost, at+"/_refresh", nil, nil); err != nil {

@@ -1,6 +1,7 @@
 package opensearch_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,43 @@ func TestOpenSearchDoesWhatAnEngineDoes(t *testing.T) {
 func TestOpenSearchFindsWhatPeopleMean(t *testing.T) {
 	t.Parallel()
 	enginetest.Relevance(t, open, enginetest.Floor)
+}
+
+// An index that was made for an older layout, and refuses what it does not know, takes
+// documents and answers until it is made anew.
+func TestAnIndexOfAnOlderLayoutGoesOn(t *testing.T) {
+	t.Parallel()
+	server := shared.Server(t)
+	prefix := server.Prefix()
+	keyword := map[string]any{"type": "keyword"}
+	raw, err := json.Marshal(map[string]any{
+		"aliases": map[string]any{prefix: map[string]any{"is_write_index": true}},
+		"mappings": map[string]any{
+			"dynamic": "strict", "_meta": map[string]any{"rules": "older"},
+			"properties": map[string]any{search.KeyID: keyword, search.KeyType: keyword, "source": map[string]any{"type": "object", "enabled": false}},
+		},
+	})
+	require.NoError(t, err)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.Address+"/"+prefix+"-old", bytes.NewReader(raw))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusOK, res.StatusCode)
+
+	e, err := opensearch.New(opensearch.Options{Addresses: []string{server.Address}, Prefix: prefix})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	require.NoError(t, e.Write(t.Context(), []search.Document{{
+		ID: "course.1", Version: 3, Keys: map[string][]string{search.KeyID: {"course.1"}, search.KeyCategoryName: {"not known there"}}, Source: []byte(`{"title":"x"}`),
+	}}))
+	found, err := e.Search(t.Context(), search.Request{Query: search.In{Field: search.KeyID, Values: []string{"course.1"}}, Size: 1, Written: true})
+	require.NoError(t, err)
+	require.Equal(t, []search.Hit{{ID: "course.1", Version: 3, Sort: []string{"course.1"}, Source: []byte(`{"title":"x"}`)}}, found.Hits)
+	filled, err := e.Filled(t.Context(), "older")
+	require.NoError(t, err)
+	require.True(t, filled)
 }
 
 // That an index takes the place of the old one is one step, of which the answer may be

@@ -2,6 +2,7 @@ package opensearch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lms/apps/search/internal/search"
@@ -11,43 +12,97 @@ import (
 type object = map[string]any
 
 // compile writes a query of the domain in the language of OpenSearch. Its own scores
-// depend on all documents; these only on what matches, as the domain wants it.
+// depend on all documents; these only on what matches, as the domain wants it. What
+// has no score is a filter: nothing is added up for it, and what it finds may be kept.
 func compile(q search.Query) object {
+	if unscored(q) {
+		return scored(matching(q), 0)
+	}
+	switch q := q.(type) {
+	case search.All:
+		return both(q, nil, nil)
+	case search.Best:
+		return best(q)
+	case search.Most:
+		return object{"bool": object{"should": each(q.Of, compile), "minimum_should_match": q.Least}}
+	case search.Scored:
+		return both([]search.Query{q.Must}, q.Should, q.Not)
+	}
+	score, _ := flat(q)
+	return scored(matching(q), score)
+}
+
+// unscored says whether a query gives no score to what it matches.
+func unscored(q search.Query) bool {
+	switch q := q.(type) {
+	case nil, search.In, search.Range:
+		return true
+	case search.All:
+		return !slices.ContainsFunc(q, worth)
+	case search.Best:
+		return !slices.ContainsFunc(q, worth)
+	case search.Most:
+		return !slices.ContainsFunc(q.Of, worth)
+	case search.Scored:
+		return unscored(q.Must) && !slices.ContainsFunc(q.Should, worth)
+	}
+	return false
+}
+
+func worth(q search.Query) bool { return !unscored(q) }
+
+// flat is the one score of all that a query matches; ok is false where it has several.
+func flat(q search.Query) (score float64, ok bool) {
+	switch q := q.(type) {
+	case search.Term:
+		return q.Score, true
+	case search.Fuzzy:
+		return q.Score, true
+	case search.Prefix:
+		return q.Score, true
+	case search.Phrase:
+		return q.Score, true
+	}
+	return 0, unscored(q)
+}
+
+// matching writes what a query matches, for where scores count for nothing.
+func matching(q search.Query) object {
 	switch q := q.(type) {
 	case nil:
-		return scored(object{"match_all": object{}}, 0)
+		return object{"match_all": object{}}
 	case search.Term:
-		return scored(object{"term": object{q.Field: q.Value}}, q.Score)
+		return object{"term": object{q.Field: q.Value}}
 	case search.Fuzzy:
-		return scored(object{"fuzzy": object{q.Field: object{
+		return object{"fuzzy": object{q.Field: object{
 			"value": q.Value, "fuzziness": q.Edits, "prefix_length": q.Prefix, "transpositions": true,
 			// All words that are near enough, and not only the nearest fifty.
 			"rewrite": "constant_score",
-		}}}, q.Score)
+		}}}
 	case search.Prefix:
-		return scored(object{"prefix": object{q.Field: object{"value": q.Value, "rewrite": "constant_score"}}}, q.Score)
+		return object{"prefix": object{q.Field: object{"value": q.Value, "rewrite": "constant_score"}}}
 	case search.Phrase:
-		return scored(phrase(q), q.Score)
+		return object{"match_phrase": object{q.Field: join(q.Words)}} // cut at spaces again
 	case search.In:
-		return scored(object{"terms": object{q.Field: q.Values}}, 0)
+		return among(q)
 	case search.Range:
-		return scored(numbers(q), 0)
+		return numbers(q)
 	case search.All:
-		return object{"bool": object{"must": each(q)}}
+		return object{"bool": object{"filter": each(q, matching)}}
 	case search.Best:
-		return object{"dis_max": object{"queries": each(q)}}
+		return some(q)
 	case search.Most:
-		return object{"bool": object{"should": each(q.Of), "minimum_should_match": q.Least}}
+		return object{"bool": object{"should": each(q.Of, matching), "minimum_should_match": q.Least}}
 	case search.Scored:
-		return object{"bool": object{"must": []object{compile(q.Must)}, "should": each(q.Should), "must_not": each(q.Not), "minimum_should_match": 0}}
+		return object{"bool": object{"filter": []object{matching(q.Must)}, "must_not": each(q.Not, matching)}}
 	}
 	panic(fmt.Sprintf("query of an unknown kind: %T", q)) // the domain has no others
 }
 
-func each(qs []search.Query) []object {
+func each(qs []search.Query, write func(search.Query) object) []object {
 	out := make([]object, len(qs))
 	for i, q := range qs {
-		out[i] = compile(q)
+		out[i] = write(q)
 	}
 	return out
 }
@@ -56,13 +111,94 @@ func scored(filter object, score float64) object {
 	return object{"constant_score": object{"filter": filter, "boost": score}}
 }
 
-// phrase is written as neighbouring terms: what is looked for is words already.
-func phrase(q search.Phrase) object {
-	var clauses []object
-	for _, w := range q.Words {
-		clauses = append(clauses, object{"match": object{"query": w, "analyzer": "keyword"}})
+// both is what all of must match and none of not; scores of should add to theirs.
+func both(must, should, not []search.Query) object {
+	filters, scores := []object{}, []object{}
+	for _, q := range must {
+		if unscored(q) {
+			filters = append(filters, matching(q))
+		} else {
+			scores = append(scores, compile(q))
+		}
 	}
-	return object{"intervals": object{q.Field: object{"all_of": object{"ordered": true, "max_gaps": 0, "intervals": clauses}}}}
+	if len(filters)+len(scores) == 0 {
+		filters = append(filters, matching(nil))
+	}
+	return object{"bool": object{
+		"filter": filters, "must": scores, "should": each(should, compile), "must_not": each(not, matching), "minimum_should_match": 0,
+	}}
+}
+
+// best takes the highest score. Those of one score are one clause: which of them
+// matches makes no difference.
+func best(qs search.Best) object {
+	var order []float64
+	same := map[float64]search.Best{}
+	clauses := []object{}
+	for _, q := range qs {
+		score, ok := flat(q)
+		if !ok {
+			clauses = append(clauses, compile(q))
+			continue
+		}
+		if same[score] == nil {
+			order = append(order, score)
+		}
+		same[score] = append(same[score], q)
+	}
+	for _, score := range order {
+		clauses = append(clauses, scored(some(same[score]), score))
+	}
+	if len(clauses) == 1 {
+		return clauses[0]
+	}
+	return object{"dis_max": object{"queries": clauses}}
+}
+
+// some is what one of several queries matches. Terms of one field are one clause.
+func some(qs []search.Query) object {
+	var order []string
+	terms := map[string][]string{}
+	clauses := []object{}
+	for _, q := range qs {
+		t, ok := q.(search.Term)
+		if !ok {
+			clauses = append(clauses, matching(q))
+			continue
+		}
+		if terms[t.Field] == nil {
+			order = append(order, t.Field)
+		}
+		terms[t.Field] = append(terms[t.Field], t.Value)
+	}
+	for _, field := range order {
+		clauses = append(clauses, among(search.In{Field: field, Values: terms[field]}))
+	}
+	return oneOf(clauses)
+}
+
+func oneOf(clauses []object) object {
+	if len(clauses) == 1 {
+		return clauses[0]
+	}
+	return object{"bool": object{"should": clauses, "minimum_should_match": 1}}
+}
+
+// maxTerms is how many values OpenSearch takes at once.
+const maxTerms = 65_536
+
+func among(q search.In) object {
+	switch len(q.Values) {
+	case 0:
+		return object{"match_none": object{}}
+	case 1:
+		return object{"term": object{q.Field: q.Values[0]}}
+	}
+	var clauses []object
+	for part := range slices.Chunk(q.Values, maxTerms) {
+		clauses = append(clauses, object{"terms": object{q.Field: part}})
+	}
+	return oneOf(clauses)
 }
 
 func numbers(q search.Range) object {
@@ -76,9 +212,11 @@ func numbers(q search.Range) object {
 	return object{"range": object{q.Field: bounds}}
 }
 
-// layout is the mapping of an index.
+// layout is the mapping of an index. What a document shows is kept of it, and not the
+// words as well: they would be read with every hit. A field that an index does not
+// know is passed over: one of an older layout goes on until it is made anew.
 func layout() object {
-	fields := object{"source": object{"type": "object", "enabled": false}}
+	fields := object{fieldSource: object{"type": "object", "enabled": false}}
 	text := func(positions bool) object {
 		options := "docs"
 		if positions {
@@ -93,25 +231,27 @@ func layout() object {
 	for _, name := range s.Words {
 		fields[name] = text(false)
 	}
-	for _, name := range append(s.Keys, s.Sorts...) {
+	for _, name := range s.Keys {
 		fields[name] = object{"type": "keyword"}
+	}
+	for _, name := range s.Sorts {
+		fields[name] = object{"type": "keyword", "index": false} // nobody looks for one
 	}
 	for _, name := range s.Numbers {
 		fields[name] = object{"type": "double"}
 	}
-	return object{"dynamic": "strict", "properties": fields}
+	return object{"dynamic": "false", "_source": object{"includes": []string{fieldSource}}, "properties": fields}
 }
+
+// fieldSource is what a document shows.
+const fieldSource = "source"
 
 func body(q search.Request) object {
 	out := object{
-		"query": compile(q.Query), "size": q.Size, "track_total_hits": true, "version": true, "_source": []string{"source"}, "sort": order(q.Sort),
+		"query": compile(q.Query), "size": q.Size, "track_total_hits": true, "version": true, "sort": order(q.Sort),
 	}
 	if q.After != nil {
-		after := make([]any, len(q.After))
-		for i, v := range q.After {
-			after[i] = v
-		}
-		out["search_after"] = after
+		out["search_after"] = q.After
 	}
 	if len(q.Facets) > 0 {
 		aggs := object{}
