@@ -1,6 +1,6 @@
-// Package archive opens zip and tar.gz files that strangers sent: every name,
-// count, size and ratio is bounded, nothing is written to a disk, and a link is
-// never followed.
+// Package archive opens zip and tar.gz files that strangers sent, and reads the XML in
+// them: every name, count, size, ratio and depth is bounded, nothing is written to a
+// disk, and a link is never followed. It packs what is sent on in their place.
 package archive
 
 import (

@@ -4,13 +4,9 @@
 package packages
 
 import (
-	"archive/zip"
 	"bytes"
 	"encoding/json"
-	"encoding/xml"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +27,6 @@ const (
 	cartridgeName = "assignment.xml"
 	olxName       = "openassessment1.xml"
 	spaceTask     = "http://www.imsglobal.org/xsd/imscc_extensions/assignment"
-	maxDepth      = 100
 )
 
 // limits of a part's documents, however small they were packed.
@@ -70,7 +65,7 @@ func Assignment(format string, raw []byte, main string, blank coursework.Documen
 		}
 		return d, nil
 	}
-	root, err := parse(found)
+	root, err := archive.XML(found)
 	if err != nil {
 		return blank, unreadable()
 	}
@@ -89,38 +84,6 @@ func Gradebook(raw []byte) (coursework.GradebookDocument, error) {
 		err = unreadable()
 	}
 	return d, err
-}
-
-func parse(raw []byte) (*etree.Element, error) {
-	depth := 0
-	dec := xml.NewDecoder(bytes.NewReader(raw))
-	for {
-		token, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		switch token.(type) {
-		case xml.StartElement:
-			if depth++; depth > maxDepth {
-				return nil, errors.New("nested too deep")
-			}
-		case xml.EndElement:
-			depth--
-		case xml.Directive:
-			return nil, errors.New("declares something")
-		}
-	}
-	doc := etree.NewDocument()
-	if err := doc.ReadFromBytes(raw); err != nil {
-		return nil, err
-	}
-	if doc.Root() == nil {
-		return nil, io.ErrUnexpectedEOF
-	}
-	return doc.Root(), nil
 }
 
 func child(e *etree.Element, tag string) *etree.Element {
@@ -211,7 +174,7 @@ func WriteAssignment(d coursework.Document, format string) (raw []byte, main str
 	if err != nil {
 		return nil, "", fmt.Errorf("assignment document: %w", err)
 	}
-	raw, err = pack(map[string][]byte{ownName: own, main: foreign})
+	raw, err = archive.Pack(map[string][]byte{ownName: own, main: foreign}, internalapi.MaxPartPackage)
 	return raw, main, err
 }
 
@@ -249,34 +212,6 @@ func WriteGradebook(d coursework.GradebookDocument) (raw []byte, main string, er
 	if err != nil {
 		return nil, "", fmt.Errorf("gradebook document: %w", err)
 	}
-	raw, err = pack(map[string][]byte{gradebookName: own})
+	raw, err = archive.Pack(map[string][]byte{gradebookName: own}, internalapi.MaxPartPackage)
 	return raw, gradebookName, err
-}
-
-// pack makes a zip that is the same for the same documents; one that no call can
-// carry is refused.
-func pack(files map[string][]byte) ([]byte, error) {
-	var buf bytes.Buffer
-	z := zip.NewWriter(&buf)
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		w, err := z.Create(name)
-		if err == nil {
-			_, err = w.Write(files[name])
-		}
-		if err != nil {
-			return nil, fmt.Errorf("package: %w", err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("package: %w", err)
-	}
-	if buf.Len() > internalapi.MaxPartPackage {
-		return nil, apperr.New(apperr.KindTooLarge, "too_large", "It takes more than 2 MiB, packed, and cannot be part of a course package.")
-	}
-	return buf.Bytes(), nil
 }

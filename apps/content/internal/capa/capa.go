@@ -3,11 +3,7 @@
 package capa
 
 import (
-	"bytes"
-	"encoding/xml"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -16,11 +12,9 @@ import (
 
 	"lms/apps/content/internal/quiz"
 	"lms/apps/content/internal/quiz/marking"
+	"lms/shared/archive"
 	"lms/shared/contracts/events"
 )
-
-// maxDepth bounds how deep the elements of a problem may be nested.
-const maxDepth = 100
 
 // Read makes one quiz of problems in their order. What is not understood is told,
 // problem by problem.
@@ -30,7 +24,7 @@ func Read(problems [][]byte, title string) (quiz.Document, []quiz.Left) {
 	bank := quiz.DocumentBank{ID: uuid.NewSHA1(uuid.Nil, []byte("capa")), Title: title}
 	var left []quiz.Left
 	for n, raw := range problems {
-		root, err := parse(raw)
+		root, err := archive.XML(raw)
 		ref := "Problem " + strconv.Itoa(n+1)
 		if err != nil || root.Tag != "problem" {
 			left = append(left, quiz.Left{Ref: ref, Code: "unreadable", Message: "The problem is not XML that can be read."})
@@ -103,38 +97,6 @@ func attempts(e *etree.Element, d *quiz.Document) {
 	case !d.Unlimited && n > *d.AttemptsAllowed:
 		d.AttemptsAllowed = &n
 	}
-}
-
-func parse(raw []byte) (*etree.Element, error) {
-	depth := 0
-	dec := xml.NewDecoder(bytes.NewReader(raw))
-	for {
-		token, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		switch token.(type) {
-		case xml.StartElement:
-			if depth++; depth > maxDepth {
-				return nil, errors.New("nested too deep")
-			}
-		case xml.EndElement:
-			depth--
-		case xml.Directive:
-			return nil, errors.New("declares something")
-		}
-	}
-	doc := etree.NewDocument()
-	if err := doc.ReadFromBytes(raw); err != nil {
-		return nil, err
-	}
-	if doc.Root() == nil {
-		return nil, io.ErrUnexpectedEOF
-	}
-	return doc.Root(), nil
 }
 
 // reader reads one problem.

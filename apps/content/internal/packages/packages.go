@@ -4,13 +4,11 @@
 package packages
 
 import (
-	"archive/zip"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"html"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -113,7 +111,7 @@ func WriteQuiz(d quiz.Document, format string) (raw []byte, main string, left []
 			return nil, "", nil, err
 		}
 	}
-	raw, err = pack(files)
+	raw, err = archive.Pack(files, internalapi.MaxPartPackage)
 	return raw, main, left, err
 }
 
@@ -144,34 +142,6 @@ func body(text string) string {
 // WritePage writes a page as an HTML document.
 func WritePage(title, text string) (raw []byte, main string, err error) {
 	document := "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>" + html.EscapeString(title) + "</title></head><body>" + text + "</body></html>\n"
-	raw, err = pack(map[string][]byte{pageName: []byte(document)})
+	raw, err = archive.Pack(map[string][]byte{pageName: []byte(document)}, internalapi.MaxPartPackage)
 	return raw, pageName, err
-}
-
-// pack makes a zip that is the same for the same documents; one that no call can
-// carry is refused.
-func pack(files map[string][]byte) ([]byte, error) {
-	var buf bytes.Buffer
-	z := zip.NewWriter(&buf)
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		w, err := z.Create(name)
-		if err == nil {
-			_, err = w.Write(files[name])
-		}
-		if err != nil {
-			return nil, fmt.Errorf("package: %w", err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("package: %w", err)
-	}
-	if buf.Len() > internalapi.MaxPartPackage {
-		return nil, apperr.New(apperr.KindTooLarge, "too_large", "It takes more than 2 MiB, packed, and cannot be part of a course package.")
-	}
-	return buf.Bytes(), nil
 }

@@ -12,6 +12,7 @@ import (
 	"lms/apps/content/internal/quiz"
 	"lms/apps/content/internal/quiz/marking"
 	"lms/shared/apperr"
+	"lms/shared/archive"
 	"lms/shared/contracts/events"
 )
 
@@ -19,7 +20,7 @@ import (
 // of its profile, and what products that write cartridges add to them (numbers,
 // matching, draws from a group). What is not understood is told, item by item.
 func ReadAssessment(raw []byte, title string) (quiz.Document, []quiz.Left, error) {
-	root, err := parse(raw)
+	root, err := archive.XML(raw)
 	if err != nil || root.Tag != "questestinterop" {
 		return quiz.Document{}, nil, apperr.Invalid(apperr.Field{Path: "package", Code: "not_qti", Message: "The quiz is not QTI 1.2 that can be read."})
 	}

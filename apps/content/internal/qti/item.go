@@ -12,6 +12,7 @@ import (
 
 	"lms/apps/content/internal/quiz"
 	"lms/apps/content/internal/quiz/marking"
+	"lms/shared/archive"
 )
 
 // reader reads one item.
@@ -43,9 +44,9 @@ func refuse(code, message string) error { return &refusal{code, message} }
 
 // ReadItem reads one item.
 func ReadItem(ref string, raw []byte) Item {
-	root, err := parse(raw)
+	root, err := archive.XML(raw)
 	switch {
-	case errors.Is(err, errEntities):
+	case errors.Is(err, archive.ErrEntities):
 		return Item{Ref: ref, Code: "entities_refused", Message: "The item declares XML entities."}
 	case err != nil:
 		return Item{Ref: ref, Code: "unreadable", Message: "The item is not well-formed XML, or nested too deep."}

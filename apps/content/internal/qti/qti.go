@@ -5,8 +5,6 @@ package qti
 
 import (
 	"bytes"
-	"encoding/xml"
-	"errors"
 	"io"
 	"path"
 	"strings"
@@ -36,7 +34,6 @@ type Note struct{ Code, Message string }
 // Limits of what is read.
 const (
 	maxItems = 2_000
-	maxDepth = 100
 )
 
 const manifestName = "imsmanifest.xml"
@@ -98,7 +95,7 @@ func itemNames(files *archive.Files) ([]string, error) {
 	}
 	var names []string
 	if ok {
-		root, err := parse(raw)
+		root, err := archive.XML(raw)
 		if err != nil {
 			return nil, apperr.Invalid(apperr.Field{Path: "upload_id", Code: "bad_manifest", Message: "The manifest cannot be read."})
 		}
@@ -127,47 +124,6 @@ func itemNames(files *archive.Files) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-var (
-	errEntities = errors.New("declares entities")
-	errDepth    = errors.New("nested too deep")
-)
-
-// parse reads a document within a depth. One that declares entities is refused:
-// no honest item needs them.
-func parse(raw []byte) (*etree.Element, error) {
-	depth := 0
-	d := xml.NewDecoder(bytes.NewReader(raw))
-	for {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			if depth++; depth > maxDepth {
-				return nil, errDepth
-			}
-		case xml.EndElement:
-			depth--
-		case xml.Directive:
-			if bytes.Contains(bytes.ToUpper(t), []byte("ENTITY")) {
-				return nil, errEntities
-			}
-		}
-	}
-	doc := etree.NewDocument()
-	if err := doc.ReadFromBytes(raw); err != nil {
-		return nil, err
-	}
-	if doc.Root() == nil {
-		return nil, io.ErrUnexpectedEOF
-	}
-	return doc.Root(), nil
 }
 
 // name is an element's name in the words of QTI 2: qti-choice-interaction of QTI 3

@@ -3,8 +3,6 @@
 package cartridge
 
 import (
-	"bytes"
-	"fmt"
 	"io"
 	"path"
 	"strconv"
@@ -97,24 +95,11 @@ func (x *reader) xml(name string) (*etree.Element, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
-	root, err := parse(raw)
+	root, err := archive.XML(raw)
 	if err != nil {
 		return nil, notACartridge(name + " is not XML.")
 	}
 	return root, nil
-}
-
-// parse reads one document without ever resolving an entity of its own.
-func parse(raw []byte) (*etree.Element, error) {
-	doc := etree.NewDocument()
-	doc.ReadSettings.Entity = map[string]string{}
-	if err := doc.ReadFromBytes(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))); err != nil {
-		return nil, fmt.Errorf("xml: %w", err)
-	}
-	if doc.Root() == nil {
-		return nil, io.ErrUnexpectedEOF
-	}
-	return doc.Root(), nil
 }
 
 func (x *reader) note(ref, status, code, message string) {

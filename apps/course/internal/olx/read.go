@@ -3,7 +3,6 @@
 package olx
 
 import (
-	"bytes"
 	"io"
 	"path"
 	"strconv"
@@ -105,12 +104,11 @@ func (x *reader) xml(name string) (*etree.Element, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
-	doc := etree.NewDocument()
-	doc.ReadSettings.Entity = map[string]string{}
-	if err := doc.ReadFromBytes(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))); err != nil || doc.Root() == nil {
+	root, err := archive.XML(raw)
+	if err != nil {
 		return nil, notOLX(name + " is not XML.")
 	}
-	return doc.Root(), nil
+	return root, nil
 }
 
 // resolve follows a pointer (an element with nothing but a url_name) to its file,
