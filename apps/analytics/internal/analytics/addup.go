@@ -2,7 +2,10 @@ package analytics
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 	"time"
 
 	"lms/apps/analytics/internal/history"
@@ -56,7 +59,7 @@ func (s *Service) AddUpAll(ctx context.Context) error {
 			if err := tx.HoldTallies(ctx); err != nil {
 				return err
 			}
-			more, n, err = s.addUp(ctx, tx, upto)
+			more, n, err = s.addUp(ctx, tx, upto, batch)
 			return err
 		})
 		if err != nil {
@@ -98,46 +101,57 @@ func (s *Service) Current(ctx context.Context) error {
 	})
 }
 
-// sum is what some events add up to.
-type sum struct {
-	book *tally.Book
-	n    int   // events
-	ord  int64 // everything up to here is in it
-	more bool  // there is more
-}
-
-// sumOf adds up what has arrived after one ord up to another, at most so many events.
-func sumOf(ctx context.Context, tx Tx, after, upto int64, limit int) (sum, error) {
-	p := sum{book: tally.NewBook(), ord: upto}
-	var last int64
-	err := tx.Arrivals(ctx, after, upto, limit, func(e history.Event) error {
-		p.n, last = p.n+1, e.Ord
-		return p.book.Add(e)
-	})
-	if p.n == limit {
-		p.ord, p.more = last, true
-	}
-	return p, err
-}
-
-// settle writes a sum, and the place where it ends.
-func (s *Service) settle(ctx context.Context, tx Tx, p sum) error {
-	if err := tx.Settle(ctx, p.book); err != nil {
-		return err
-	}
-	return tx.SetPlace(ctx, p.ord, s.Now())
-}
-
 // addUp adds one batch up, of what has arrived up to an ord; more says that there
 // is more. The caller holds the tallies that it is about.
-func (s *Service) addUp(ctx context.Context, tx Tx, upto int64) (more bool, n int, err error) {
+func (s *Service) addUp(ctx context.Context, tx Tx, upto int64, limit int) (more bool, n int, err error) {
 	place, _, err := tx.Place(ctx)
 	if err != nil || place >= upto {
 		return false, 0, err
 	}
-	p, err := sumOf(ctx, tx, place, upto, batch)
+	events, err := tx.Arrivals(ctx, place, upto, limit)
 	if err != nil {
 		return false, 0, err
 	}
-	return p.more, p.n, s.settle(ctx, tx, p)
+	book, err := bookOf(events)
+	if err != nil {
+		return false, 0, err
+	}
+	if err := tx.Settle(ctx, book); err != nil {
+		return false, 0, err
+	}
+	if len(events) == limit {
+		upto, more = events[len(events)-1].Ord, true
+	}
+	return more, len(events), tx.SetPlace(ctx, upto, s.Now())
+}
+
+// few is how many events are added up by one goroutine.
+const few = 2_000
+
+// bookOf adds events up, on all processors where there are many: merging knows no
+// order.
+func bookOf(events []history.Event) (*tally.Book, error) {
+	n := min(runtime.GOMAXPROCS(0), 1+len(events)/few)
+	books := make([]*tally.Book, n)
+	errs := make([]error, n)
+	var all sync.WaitGroup
+	for i := range books {
+		share := events[i*len(events)/n : (i+1)*len(events)/n]
+		all.Go(func() {
+			books[i] = tally.NewBook()
+			for _, e := range share {
+				if errs[i] = books[i].Add(e); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, b := range books[1:] {
+		books[0].Merge(b)
+	}
+	return books[0], nil
 }

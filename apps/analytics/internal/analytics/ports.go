@@ -45,9 +45,8 @@ type History interface {
 	MakeMonths(ctx context.Context, months []time.Time) error
 	// Append keeps events; those that are there already are left as they are.
 	Append(ctx context.Context, events []history.Event, at time.Time) error
-	// Arrivals gives what adding up needs of the events after one ord up to another,
-	// in their order, until fn fails.
-	Arrivals(ctx context.Context, after, upto int64, limit int, fn func(history.Event) error) error
+	// Arrivals are the events after one ord up to another, in their order.
+	Arrivals(ctx context.Context, after, upto int64, limit int) ([]history.Event, error)
 	// OfPerson are events in which a person is.
 	OfPerson(ctx context.Context, user uuid.UUID, limit int) ([]history.Event, error)
 	// Rewrite puts events in the place of what is there under their ids.

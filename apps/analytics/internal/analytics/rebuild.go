@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"lms/shared/apperr"
 	"lms/shared/contracts/internalapi"
@@ -16,10 +15,8 @@ import (
 )
 
 const (
-	// One transaction of a rebuild adds up so many times so many events. What two
-	// times of them add up to is in memory: one is written, the next one is made.
-	rebuildSums  = 8
-	rebuildBatch = 10_000
+	// rebuildBatch is how many events one transaction of a rebuild adds up.
+	rebuildBatch = 40_000
 	// maxDifferences of each table are told; one is enough to know.
 	maxDifferences = 50
 )
@@ -50,53 +47,17 @@ func (s *Service) RebuildStep(ctx context.Context, id uuid.UUID) (more bool, n i
 		if err != nil {
 			return err
 		}
-		upto, n, more = r.Upto, 0, false
+		upto = r.Upto
 		if err := tx.InRebuild(ctx); err != nil {
 			return err
 		}
-		if place, _, err = tx.Place(ctx); err != nil || place >= upto {
+		if more, n, err = s.addUp(ctx, tx, upto, rebuildBatch); err != nil {
 			return err
 		}
-		sums := make(chan sum)
-		both, ctx := errgroup.WithContext(ctx)
-		both.Go(func() error { return s.readAhead(ctx, place, upto, sums) })
-		both.Go(func() error {
-			for p := range sums {
-				if err := s.settle(ctx, tx, p); err != nil {
-					return err
-				}
-				more, n, place = p.more, n+p.n, p.ord
-			}
-			return nil
-		})
-		return both.Wait()
+		place, _, err = tx.Place(ctx)
+		return err
 	})
 	return more, n, place, upto, err
-}
-
-// readAhead adds up the events of one step, each sum while the one before it is
-// written: what a step reads stays as it is for as long as the rebuild is held.
-func (s *Service) readAhead(ctx context.Context, place, upto int64, sums chan<- sum) error {
-	defer close(sums)
-	for range rebuildSums {
-		var p sum
-		err := s.Store.Read(ctx, work.AllTenants(), func(ctx context.Context, tx Tx) (err error) {
-			p, err = sumOf(ctx, tx, place, upto, rebuildBatch)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		select {
-		case sums <- p:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if place = p.ord; !p.more {
-			return nil
-		}
-	}
-	return nil
 }
 
 func (s *Service) holdRebuild(ctx context.Context, tx Tx, id uuid.UUID) (Rebuild, error) {
@@ -180,7 +141,7 @@ func (s *Service) indexRebuild(ctx context.Context, id uuid.UUID) error {
 func (s *Service) catchUp(ctx context.Context, tx Tx, upto int64) error {
 	for more := true; more; {
 		var err error
-		if more, _, err = s.addUp(ctx, tx, upto); err != nil {
+		if more, _, err = s.addUp(ctx, tx, upto, batch); err != nil {
 			return err
 		}
 	}

@@ -162,22 +162,21 @@ func (t tx) Rewrite(ctx context.Context, events []history.Event) error {
 }
 
 // Arrivals implements analytics.Tx.
-func (t tx) Arrivals(ctx context.Context, after, upto int64, limit int, fn func(history.Event) error) error {
+func (t tx) Arrivals(ctx context.Context, after, upto int64, limit int) ([]history.Event, error) {
 	rows, err := t.Query(ctx, arrivalsSQL, after, upto, limit)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
+	out := make([]history.Event, 0, min(limit, 10_000))
 	for rows.Next() {
 		var e history.Event
 		if err := rows.Scan(&e.Ord, &e.ID, &e.Type, &e.Seq, &e.TenantID, (*[]byte)(&e.Data)); err != nil {
-			return err
+			return nil, err
 		}
-		if err := fn(e); err != nil {
-			return err
-		}
+		out = append(out, e)
 	}
-	return rows.Err()
+	return out, rows.Err()
 }
 
 type eventRow struct {

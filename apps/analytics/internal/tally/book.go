@@ -80,6 +80,37 @@ func put[K comparable, R any, M merger[R]](rows map[K]*R, key K, row R) {
 	rows[key] = &row
 }
 
+// Merge takes over what another book adds up to; that one is not to be used any more.
+func (b *Book) Merge(o *Book) {
+	takeOver(b.Courses, o.Courses)
+	takeOver(b.OrgUnits, o.OrgUnits)
+	takeOver(b.People, o.People)
+	takeOver(b.Cohorts, o.Cohorts)
+	takeOver(b.Members, o.Members)
+	takeOver(b.Learners, o.Learners)
+	takeOver(b.Items, o.Items)
+	takeOver(b.Activities, o.Activities)
+	takeOver(b.Quizzes, o.Quizzes)
+	takeOver(b.Questions, o.Questions)
+	takeOver(b.Attempts, o.Attempts)
+	takeOver(b.Assignments, o.Assignments)
+	takeOver(b.Works, o.Works)
+	takeOver(b.Plans, o.Plans)
+	takeOver(b.Payments, o.Payments)
+	takeOver(b.Subscriptions, o.Subscriptions)
+	takeOver(b.Terms, o.Terms)
+}
+
+func takeOver[K comparable, R any, M merger[R]](rows, other map[K]*R) {
+	for k, row := range other {
+		if have, ok := rows[k]; ok {
+			M(have).Merge(row)
+		} else {
+			rows[k] = row
+		}
+	}
+}
+
 // Add adds an event as it was kept. A type that nothing is counted of adds
 // nothing.
 func (b *Book) Add(e history.Event) error {

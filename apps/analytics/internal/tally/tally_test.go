@@ -54,8 +54,8 @@ func add(t require.TestingT, events []history.Event) *tally.Book {
 	return b
 }
 
-// TestTheOrderOfEventsDoesNotMatter: shuffled, in batches of any size, they add up to
-// the same rows.
+// TestTheOrderOfEventsDoesNotMatter: shuffled, in batches of any size, and in books
+// that are put together, they add up to the same rows.
 func TestTheOrderOfEventsDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
@@ -69,7 +69,9 @@ func TestTheOrderOfEventsDoesNotMatter(t *testing.T) {
 		stored := tally.NewBook()
 		for len(shuffled) > 0 {
 			n := min(1+order.IntN(40), len(shuffled))
-			settle(stored, add(r, shuffled[:n]))
+			batch, half := add(r, shuffled[:n/2]), add(r, shuffled[n/2:n])
+			batch.Merge(half)
+			settle(stored, batch)
 			shuffled = shuffled[n:]
 		}
 		require.Equal(r, want, text(r, stored))
