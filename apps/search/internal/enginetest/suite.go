@@ -355,8 +355,12 @@ func versions(t *testing.T, open Open) {
 	known, err := w.engine.Fetch(t.Context(), []string{search.DocumentID("course", courseID(1)), search.DocumentID("course", courseID(9))})
 	require.NoError(t, err)
 	require.Empty(t, known)
-	w.write(at("again", 6))
+	again := at("again", 6)
+	w.write(again)
 	w.finds(member(1), "", "again")
+	known, err = w.engine.Fetch(t.Context(), []string{again.ID})
+	require.NoError(t, err)
+	require.Equal(t, string(again.Source), string(known[again.ID].Source), "to the byte, since that is what the check compares")
 }
 
 func renaming(t *testing.T, open Open) {

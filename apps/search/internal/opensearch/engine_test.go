@@ -5,8 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -100,7 +99,7 @@ func TestAnIndexThatTookItsPlaceStays(t *testing.T) {
 			}
 			return nil
 		},
-		ErrorLog: log.New(io.Discard, "", 0),
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	between := httptest.NewServer(proxy)
 	t.Cleanup(between.Close)

@@ -240,7 +240,7 @@ func layout() object {
 	for _, name := range s.Numbers {
 		fields[name] = object{"type": "double"}
 	}
-	return object{"dynamic": "false", "_source": object{"includes": []string{fieldSource}}, "properties": fields}
+	return object{"dynamic": "false", "properties": fields}
 }
 
 // fieldSource is what a document shows.
@@ -248,7 +248,7 @@ const fieldSource = "source"
 
 func body(q search.Request) object {
 	out := object{
-		"query": compile(q.Query), "size": q.Size, "track_total_hits": true, "version": true, "sort": order(q.Sort),
+		"query": compile(q.Query), "size": q.Size, "track_total_hits": true, "version": true, "_source": []string{fieldSource}, "sort": order(q.Sort),
 	}
 	if q.After != nil {
 		out["search_after"] = q.After
