@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,6 +50,16 @@ func (w *world) line(user uuid.UUID) httpapi.GradebookPerson {
 	}
 	require.Fail(w.t, "not in the gradebook")
 	return httpapi.GradebookPerson{}
+}
+
+// cell is where a person stands in a column, wherever the gradebook has it.
+func (w *world) cell(user, column uuid.UUID) *httpapi.GradebookCell {
+	w.t.Helper()
+	book := w.gradebook()
+	at := slices.IndexFunc(book.Columns, func(c httpapi.GradebookColumn) bool { return c.ID == column })
+	who := slices.IndexFunc(book.People, func(p httpapi.GradebookPerson) bool { return p.UserID == user })
+	require.True(w.t, at >= 0 && who >= 0, "not in the gradebook")
+	return book.People[who].Grades[at]
 }
 
 // put sends a PUT with the ETag of what is there.

@@ -134,13 +134,12 @@ func TestAnImportSaysCellByCellWhatItWouldChange(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{"": 3, "unknown_grade": 1, "read_only": 1, "unknown_column": 1, "unknown_user": 1}, codes)
-	require.Equal(t, "10", shownPoints(w.line(w.student.UserID).Grades[0].Entered), "a dry run writes nothing")
+	require.Equal(t, "10", shownPoints(w.cell(w.student.UserID, a.ID).Entered), "a dry run writes nothing")
 
 	_, tally = w.imported(file, false)
 	require.Equal(t, map[string]int{"changed": 3, "failed": 2, "unknown": 2, "unchanged": 1}, tally)
-	p := w.line(w.student.UserID)
-	require.Equal(t, "12.5", shownPoints(p.Grades[0].Entered))
-	require.True(t, w.line(other.UserID).Grades[0].Excused)
+	require.Equal(t, "12.5", shownPoints(w.cell(w.student.UserID, a.ID).Entered))
+	require.True(t, w.cell(other.UserID, a.ID).Excused)
 	_, tally = w.imported(file, false)
 	require.Equal(t, 0, tally["changed"], "the same file again changes nothing")
 	var causes []string
