@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"strings"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
