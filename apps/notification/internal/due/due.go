@@ -404,7 +404,12 @@ func (q *Queue) Waiting(ctx context.Context, shard int) (total, ready int, err e
 	return len(h.Entries), ready, nil
 }
 
-// advance moves the documents of hours that have begun into the hot one.
+// hoursAtOnce is how many hours one write of a hot document moves: after a month
+// without the service there are 720, most of them empty.
+const hoursAtOnce = 100
+
+// advance moves the documents of hours that have begun into the hot one. A crash
+// before the write leaves them where they are.
 func (q *Queue) advance(ctx context.Context, shard int) error {
 	h, err := q.hot.Get(ctx, q.hotKey(shard))
 	if err != nil || h == nil {
@@ -412,18 +417,28 @@ func (q *Queue) advance(ctx context.Context, shard int) error {
 	}
 	now := q.now()
 	current := hourOf(now.UnixMilli())
+	var moved []later
 	for hour := h.Through + 1; hour <= current; hour++ {
-		moved, err := q.take(ctx, shard, hour, now)
+		entries, err := q.take(ctx, shard, hour, now)
 		if err != nil {
 			return err
+		}
+		moved = append(moved, later{Hour: hour, Entries: entries})
+		if hour < current && len(moved) < hoursAtOnce {
+			continue
 		}
 		_, err = q.hot.Update(ctx, q.hotKey(shard), func(h *hot) (*hot, error) {
 			h = q.loaded(h)
 			if h.Through >= hour {
 				return h, record.ErrKeep // another replica did it
 			}
-			for key, due := range moved {
-				h.put(key, due, now.UnixMilli())
+			for _, l := range moved {
+				if l.Hour <= h.Through {
+					continue // so far another replica did it
+				}
+				for key, due := range l.Entries {
+					h.put(key, due, now.UnixMilli())
+				}
 			}
 			h.Through = hour
 			return h, nil
@@ -431,6 +446,7 @@ func (q *Queue) advance(ctx context.Context, shard int) error {
 		if err != nil {
 			return err
 		}
+		moved = nil
 	}
 	return nil
 }

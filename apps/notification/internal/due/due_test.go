@@ -103,6 +103,30 @@ func TestAFullQueueSaysSo(t *testing.T) {
 	require.NoError(t, q.Add(t.Context(), due.Item{Key: uuid.New(), Due: c.Now().Add(3 * time.Hour)}), "a later hour is another document")
 }
 
+// Who was away for a month, or was told so by a moved clock, comes to what is due
+// without a write for each hour.
+func TestAMonthAwayIsMovedByFewWrites(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(start())
+	store := &counted{Store: recordtest.New(t, c.Now), keys: map[string]bool{}}
+	q := due.New(store, "q", 1, c.Now, uuid.New)
+	want := map[uuid.UUID]bool{}
+	for _, day := range []int{0, 1, 7, 29} {
+		key := uuid.New()
+		want[key] = true
+		require.NoError(t, q.Add(t.Context(), due.Item{Key: key, Due: c.Now().Add(time.Duration(day) * 24 * time.Hour)}))
+	}
+	c.Advance(30 * 24 * time.Hour)
+	before := store.writes
+	claims, _ := claimAll(t, q, 10)
+	got := map[uuid.UUID]bool{}
+	for _, cl := range claims {
+		got[cl.Key] = true
+	}
+	require.Equal(t, want, got)
+	require.Less(t, store.writes-before, 20)
+}
+
 // Against a plain model: in any order of adding, working and waiting, by two
 // replicas, nothing is worked on before its time, and everything is in the end.
 func TestTheQueueAgainstAModel(t *testing.T) {
@@ -162,16 +186,18 @@ func TestTheQueueAgainstAModel(t *testing.T) {
 	})
 }
 
-// counted is a store that knows which keys were used.
+// counted is a store that knows which keys were used, and how often one was written.
 type counted struct {
 	record.Store
-	mu   sync.Mutex
-	keys map[string]bool
+	mu     sync.Mutex
+	keys   map[string]bool
+	writes int
 }
 
 func (c *counted) Put(ctx context.Context, key string, value []byte, w record.Write) error {
 	c.mu.Lock()
 	c.keys[key] = true
+	c.writes++
 	c.mu.Unlock()
 	return c.Store.Put(ctx, key, value, w)
 }
