@@ -69,7 +69,11 @@ func Build(_ context.Context, k *service.Kit) error {
 			if err != nil {
 				return nil, err
 			}
-			return keys.JWKS(b.Keys.Published())
+			known, err := b.Keys.Known()
+			if err != nil {
+				return nil, err
+			}
+			return keys.JWKS(known)
 		},
 	}))
 	k.UseTokens(token.NewOwnToken(func() (*token.Minter, error) {
@@ -116,6 +120,7 @@ func Build(_ context.Context, k *service.Kit) error {
 		if err != nil {
 			return err
 		}
+		b.Keys.Recall(ctx)
 		ready.Store(b)
 		return b.Keys.Run(ctx, keysPeek, keysSync)
 	})

@@ -69,6 +69,15 @@ func (k *Keeper) Published() []Key {
 	return append(k.ring.Published(k.Now()), k.Self...)
 }
 
+// Known is Published once the ring was read, and 503 `keys_unavailable` before:
+// with auth's own keys alone every person's token would seem to be forged.
+func (k *Keeper) Known() ([]Key, error) {
+	if err := k.Ready(); err != nil {
+		return nil, err
+	}
+	return k.Published(), nil
+}
+
 // Ready says whether tokens can be signed.
 func (k *Keeper) Ready() error {
 	_, err := k.Signer()
@@ -259,6 +268,16 @@ func (k *Keeper) copyToState(ctx context.Context, r Ring) error {
 	return nil
 }
 
+// Recall reads the copy. It is called before anything is answered: a replica that
+// has just started would publish a set without the keys that people's tokens are
+// signed with, and every service that asks would take it for the whole. The vault
+// comes later, since it must ask this replica who it is.
+func (k *Keeper) Recall(ctx context.Context) {
+	if err := k.bounded(ctx, k.Peek); err != nil && ctx.Err() == nil {
+		k.Log.WarnContext(ctx, "signing keys not read from the state store", "error", err)
+	}
+}
+
 // Run keeps the ring current until ctx ends: the state copy every `peek`, the
 // vault every `sync`, every two seconds while no key is known.
 func (k *Keeper) Run(ctx context.Context, peek, sync time.Duration) error {
@@ -272,9 +291,7 @@ func (k *Keeper) Run(ctx context.Context, peek, sync time.Duration) error {
 				k.Log.WarnContext(ctx, "signing keys not read from the user service", "error", err)
 			}
 		}
-		if err := k.bounded(ctx, k.Peek); err != nil && ctx.Err() == nil {
-			k.Log.WarnContext(ctx, "signing keys not read from the state store", "error", err)
-		}
+		k.Recall(ctx)
 		wait := peek
 		if k.Ready() != nil {
 			wait = min(peek, 2*time.Second)

@@ -254,6 +254,23 @@ func TestKeysSurviveAFlushAndAnAbsence(t *testing.T) {
 	require.Equal(t, kid, signer(t, c), "what is in memory goes on")
 }
 
+// A replica that has just started must not take part of the keys for all.
+func TestAReplicaThatStartsKnowsTheKeysOrNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	running := w.replica()
+	require.NoError(t, running.Sync(t.Context()))
+	fresh := w.replica()
+	_, err := fresh.Known()
+	require.Equal(t, "keys_unavailable", apperr.Code(err))
+	w.vault.away = true // nobody knows yet who asks
+	fresh.Recall(t.Context())
+	known, err := fresh.Known()
+	require.NoError(t, err)
+	require.Equal(t, kids(running), kids(fresh))
+	require.Len(t, known, len(kids(running)))
+}
+
 func TestAnOrderIsSeenByOtherReplicasBeforeTheNewKeySigns(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
