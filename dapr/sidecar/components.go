@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/dapr/components-contrib/bindings/cron"
 	"github.com/dapr/components-contrib/bindings/localstorage"
+	contribnames "github.com/dapr/components-contrib/nameresolution"
 	"github.com/dapr/components-contrib/nameresolution/mdns"
 	inmemorypubsub "github.com/dapr/components-contrib/pubsub/in-memory"
 	"github.com/dapr/components-contrib/pubsub/jetstream"
@@ -38,7 +39,7 @@ import (
 //
 // Every registry gets a logger, also the empty ones: daprd hands it to what it
 // creates, and some components dereference it without asking.
-func register(contrib, runtime logger.Logger) *registry.Options {
+func register(contrib, runtime logger.Logger, table *names) *registry.Options {
 	configurations := configuration.NewRegistry()
 	configurations.Logger = contrib
 	locks := lock.NewRegistry()
@@ -55,7 +56,7 @@ func register(contrib, runtime logger.Logger) *registry.Options {
 		WithStateStores(stateStores(contrib)).
 		WithBindings(bindingTypes(contrib)).
 		WithSecretStores(secretStores(contrib)).
-		WithNameResolutions(nameResolutions(contrib)).
+		WithNameResolutions(nameResolutions(contrib, table)).
 		WithConfigurations(configurations).
 		WithLocks(locks).
 		WithCryptoProviders(cryptos).
@@ -108,10 +109,10 @@ func secretStores(log logger.Logger) *secretstores.Registry {
 	return r
 }
 
-func nameResolutions(log logger.Logger) *nameresolution.Registry {
+func nameResolutions(log logger.Logger, table *names) *nameresolution.Registry {
 	r := nameresolution.NewRegistry()
 	r.Logger = log
-	r.RegisterComponent(newSQLiteResolver, "sqlite")
+	r.RegisterComponent(func(logger.Logger) contribnames.Resolver { return table }, "sqlite")
 	r.RegisterComponent(mdns.NewResolver, "mdns")
 	return r
 }

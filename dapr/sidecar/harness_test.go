@@ -103,6 +103,7 @@ func newInstallation(t testing.TB, opts installationOptions) *installation {
 // sidecarOptions says how one sidecar differs from what `lms up` starts.
 type sidecarOptions struct {
 	app       http.Handler // nil: no app beside it
+	appPort   int          // of an app that the test starts itself
 	resources []string     // default: the embedded profile and dapr/
 	asTheCLI  bool         // only the flags that `dapr run` can pass
 }
@@ -163,6 +164,8 @@ func (i *installation) launch(id string, opts sidecarOptions) *sidecar {
 		_, port, err := net.SplitHostPort(app.Listener.Addr().String())
 		require.NoError(i.t, err)
 		args = append(args, "--app-port", port, "--app-protocol", "http")
+	} else if opts.appPort != 0 {
+		args = append(args, "--app-port", strconv.Itoa(opts.appPort), "--app-protocol", "http")
 	}
 	s.process = exec.Command(binary, args...)
 	s.process.Dir = filepath.Join(i.home, "run")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dapr/components-contrib/nameresolution"
 	"github.com/stretchr/testify/require"
 )
 
@@ -126,8 +124,8 @@ func TestUnreachableTargetIsNotRetried(t *testing.T) {
 	}
 }
 
-// A sidecar that comes back elsewhere is found at the next call, although the
-// address of the old one was cached for 20 s.
+// A sidecar that comes back elsewhere is found, although the address of the old
+// one was known.
 func TestMovedTargetIsFound(t *testing.T) {
 	t.Parallel()
 	home := newInstallation(t, installationOptions{})
@@ -252,39 +250,6 @@ func TestCollectorIsTunedUnlessTheOperatorDoes(t *testing.T) {
 			require.Equal(t, c.want, set)
 		})
 	}
-}
-
-// replicas is a resolver that gives the next of its addresses at each draw.
-type replicas struct {
-	nameresolution.Resolver
-	addresses []string
-	draws     int
-	failAt    int // 0: never
-}
-
-func (r *replicas) ResolveID(context.Context, nameresolution.ResolveRequest) (string, error) {
-	r.draws++
-	if r.failAt != 0 && r.draws >= r.failAt {
-		return "", errNotReady
-	}
-	return r.addresses[r.draws%len(r.addresses)], nil
-}
-
-func TestResolverListsTheReplicas(t *testing.T) {
-	t.Parallel()
-	both := &cachedResolver{Resolver: &replicas{addresses: []string{"a:1", "b:2"}}}
-	found, err := both.ResolveIDMulti(t.Context(), nameresolution.ResolveRequest{ID: "course"})
-	require.NoError(t, err)
-	require.ElementsMatch(t, nameresolution.AddressList{"a:1", "b:2"}, found)
-
-	leaving := &cachedResolver{Resolver: &replicas{addresses: []string{"a:1"}, failAt: 2}}
-	found, err = leaving.ResolveIDMulti(t.Context(), nameresolution.ResolveRequest{ID: "course"})
-	require.NoError(t, err)
-	require.Equal(t, nameresolution.AddressList{"a:1"}, found)
-
-	gone := &cachedResolver{Resolver: &replicas{addresses: []string{"a:1"}, failAt: 1}}
-	_, err = gone.ResolveIDMulti(t.Context(), nameresolution.ResolveRequest{ID: "course"})
-	require.ErrorIs(t, err, errNotReady)
 }
 
 // withoutResiliency returns the profile without dapr/resiliency.yaml.

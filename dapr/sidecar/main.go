@@ -136,23 +136,34 @@ func runOnce(ctx context.Context, opts *options.Options, log logger.Logger) erro
 	if err != nil {
 		return fmt.Errorf("set up security: %w", err)
 	}
-	components := register(logger.NewLogger("dapr.contrib"), log)
+	contrib := logger.NewLogger("dapr.contrib")
+	table := newNames(contrib)
+	components := register(contrib, log, table)
+	// Who is told to end first leaves the table of names, and goes on serving until
+	// nobody calls it any more.
+	staying, gone := context.WithCancel(context.WithoutCancel(ctx))
+	defer gone()
+	defer context.AfterFunc(ctx, func() {
+		table.leave(staying, log)
+		gone()
+	})()
 
 	return concurrency.NewRunnerManager(
 		provider.Run,
 		func(ctx context.Context) error { return giveBack(ctx, log) },
+		func(ctx context.Context) error { return table.arrive(ctx, health.IsReady) },
 		func(ctx context.Context) error {
 			handler, err := provider.Handler(ctx)
 			if err != nil {
 				return fmt.Errorf("get the security handler: %w", err)
 			}
-			rt, err := runtime.FromConfig(ctx, config(opts, components, handler, health, log))
+			rt, err := runtime.FromConfig(ctx, config(opts, components, handler, listed{health, table}, log))
 			if err != nil {
 				return fmt.Errorf("configure the runtime: %w", err)
 			}
 			return rt.Run(ctx)
 		},
-	).Run(ctx)
+	).Run(staying)
 }
 
 // listenAddress is where a port is opened that a flag says nothing about: daprd
