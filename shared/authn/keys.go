@@ -65,6 +65,9 @@ const (
 	retryEvery    = 10 * time.Second       // the next attempt after a failed refresh
 	firstRetry    = 100 * time.Millisecond // the same while no key is known, doubled each time
 	maxFirstRetry = time.Second            // up to this
+	// A replica that has just started may be called before it could ask auth: its
+	// callers wait for the first keys, at most this long after the start.
+	warmUp = 5 * time.Second
 )
 
 // keySet holds auth's public keys; they stay until a newer set replaces them.
@@ -74,7 +77,10 @@ type keySet struct {
 	save  func(context.Context, []byte) error   // second level, may be nil
 	now   func() time.Time
 
-	keys atomic.Pointer[map[string]ed25519.PublicKey]
+	keys  atomic.Pointer[map[string]ed25519.PublicKey]
+	begun atomic.Pointer[time.Time] // since when they are asked for until they come
+	first chan struct{}             // closed with the first keys
+	once  sync.Once
 
 	mu      sync.Mutex // one fetch at a time
 	tried   time.Time
@@ -96,6 +102,7 @@ func (k *keySet) find(ctx context.Context, kid string) (ed25519.PublicKey, bool,
 	if key, ok := k.get(kid); ok {
 		return key, true, nil
 	}
+	k.awaitFirst(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if key, ok := k.get(kid); ok { // fetched while this caller waited
@@ -111,6 +118,26 @@ func (k *keySet) find(ctx context.Context, kid string) (ed25519.PublicKey, bool,
 		return key, true, nil
 	}
 	return nil, false, k.lastErr
+}
+
+// awaitFirst returns when any keys are known, or may no longer be waited for.
+func (k *keySet) awaitFirst(ctx context.Context) {
+	begun := k.begun.Load()
+	if begun == nil || k.keys.Load() != nil {
+		return
+	}
+	t := time.NewTimer(time.Until(begun.Add(warmUp)))
+	defer t.Stop()
+	select {
+	case <-k.first:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func (k *keySet) store(keys map[string]ed25519.PublicKey) {
+	k.keys.Store(&keys)
+	k.once.Do(func() { close(k.first) })
 }
 
 func (k *keySet) refresh(ctx context.Context) error {
@@ -130,7 +157,7 @@ func (k *keySet) refreshLocked(ctx context.Context) error {
 	if err == nil {
 		var keys map[string]ed25519.PublicKey
 		if keys, err = ParseJWKS(raw); err == nil {
-			k.keys.Store(&keys)
+			k.store(keys)
 			return k.remember(ctx, raw)
 		}
 	}
@@ -146,7 +173,7 @@ func (k *keySet) refreshLocked(ctx context.Context) error {
 	if lerr != nil {
 		return errors.Join(err, lerr)
 	}
-	k.keys.Store(&keys)
+	k.store(keys)
 	return nil
 }
 

@@ -51,7 +51,7 @@ func NewVerifier(c Config) *Verifier {
 		now = time.Now
 	}
 	return &Verifier{
-		keys: &keySet{fetch: c.FetchJWKS, load: c.LoadJWKS, save: c.SaveJWKS, now: now},
+		keys: &keySet{fetch: c.FetchJWKS, load: c.LoadJWKS, save: c.SaveJWKS, now: now, first: make(chan struct{})},
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 			jwt.WithIssuer(c.Issuer),
@@ -151,6 +151,8 @@ func checkHeader(h map[string]any) (kid string, err error) {
 // is asked again at once and then ever more slowly, since everything that starts
 // beside auth waits for it.
 func (v *Verifier) Run(ctx context.Context) error {
+	begun := time.Now()
+	v.keys.begun.Store(&begun)
 	wait, first := time.Duration(0), firstRetry
 	for {
 		select {

@@ -352,6 +352,36 @@ func TestWhoStartsBeforeAuthKnowsTheKeysSoonAfterIt(t *testing.T) {
 	})
 }
 
+func TestWhoCallsRightAfterTheStartWaitsForTheFirstKeys(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		there, answered time.Duration
+		code            string
+	}{
+		"auth answers soon":  {there: 500 * time.Millisecond, answered: time.Second},
+		"auth does not come": {there: time.Hour, answered: 5 * time.Second, code: "keys_unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a := &auth{}
+				key := a.add(t, "k1")
+				a.setDown(errors.New("the sidecar is not there yet"))
+				v := verifier(a, nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() { _ = v.Run(ctx) }()
+				time.AfterFunc(c.there, func() { a.setDown(nil) })
+				synctest.Wait()
+				began := time.Now()
+				_, _, err := v.Verify(t.Context(), sign(t, key, "k1", claims(began)))
+				require.Equal(t, c.code, apperr.Code(err))
+				require.LessOrEqual(t, time.Since(began), c.answered)
+			})
+		})
+	}
+}
+
 func TestParseJWKSNeedsAUsableKey(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{``, `{}`, `{"keys":[]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AA"}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","use":"enc","x":"` + base64.RawURLEncoding.EncodeToString(make([]byte, 32)) + `"}]}`} {

@@ -24,6 +24,10 @@ const (
 	cooldown = time.Second      // after a failed question
 	// renewPause is between two questions for what is not known yet.
 	renewPause = 200 * time.Millisecond
+	// A replica that has just started may be asked before it could ask user: its
+	// callers wait for the first policy, at most this long after the start.
+	warmUp    = 5 * time.Second
+	firstTick = 100 * time.Millisecond // between questions until then
 )
 
 // Answer is what user said: NotModified for the ETag that was sent, else a
@@ -44,6 +48,8 @@ type Cache struct {
 	now   func() time.Time
 
 	current atomic.Pointer[held]
+	begun   atomic.Pointer[time.Time] // when Run began
+	first   chan struct{}             // closed with the first policy
 
 	mu      sync.Mutex // one question at a time
 	tried   time.Time  // when the last question went out
@@ -64,7 +70,7 @@ func New(fetch Fetch, now func() time.Time) *Cache {
 	if now == nil {
 		now = time.Now
 	}
-	return &Cache{fetch: fetch, now: now}
+	return &Cache{fetch: fetch, now: now, first: make(chan struct{})}
 }
 
 // Policy is the current policy. Error: 503 `policy_unavailable` when none is
@@ -84,6 +90,7 @@ func (c *Cache) Policy(ctx context.Context) (*authz.Policy, error) {
 		c.mu.Lock()
 		c.askLocked(ctx)
 		c.mu.Unlock()
+		c.awaitFirst(ctx)
 	}
 	h = c.current.Load()
 	if h != nil && c.now().Sub(h.asked) < Usable {
@@ -92,6 +99,21 @@ func (c *Cache) Policy(ctx context.Context) (*authz.Policy, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return nil, unavailable(c.lastErr)
+}
+
+// awaitFirst returns when Run has got a policy, or may no longer be waited for.
+func (c *Cache) awaitFirst(ctx context.Context) {
+	begun := c.begun.Load()
+	if begun == nil {
+		return
+	}
+	t := time.NewTimer(time.Until(begun.Add(warmUp)))
+	defer t.Stop()
+	select {
+	case <-c.first:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // Renew implements authz.Renewer: the policy as it is now, asked for after the
@@ -167,22 +189,29 @@ func (c *Cache) refreshLocked(ctx context.Context) {
 	default:
 		c.failed, c.lastErr = time.Time{}, nil
 		c.current.Store(&held{policy: authz.NewPolicy(a.Snapshot), etag: a.ETag, asked: asked})
+		if h == nil {
+			close(c.first)
+		}
 	}
 }
 
 // Run keeps the policy fresh until ctx ends, so that requests hardly ever wait
 // for user. It always returns nil.
 func (c *Cache) Run(ctx context.Context) error {
-	t := time.NewTicker(Fresh - ahead)
-	defer t.Stop()
+	begun := time.Now()
+	c.begun.Store(&begun)
 	for {
 		c.mu.Lock()
 		c.refreshLocked(ctx)
 		c.mu.Unlock()
+		pause := Fresh - ahead
+		if c.current.Load() == nil && time.Since(begun) < warmUp {
+			pause = firstTick
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.C:
+		case <-time.After(pause):
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -154,6 +155,39 @@ func TestRunRefreshesUntilItsContextEnds(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 	require.GreaterOrEqual(t, u.asked.Load(), int64(1))
+}
+
+func TestWhoAsksRightAfterTheStartWaitsForTheFirstPolicy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := &user{ver: "1"}
+		u.set("1", errors.New("the sidecar is not there yet"))
+		c := policy.New(u.fetch, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = c.Run(ctx) }()
+		time.AfterFunc(700*time.Millisecond, func() { u.set("1", nil) })
+		synctest.Wait()
+		began := time.Now()
+		require.Equal(t, "1", version(t, c))
+		require.Less(t, time.Since(began), time.Second)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		u := &user{ver: "1"}
+		u.set("1", errors.New("down"))
+		c := policy.New(u.fetch, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = c.Run(ctx) }()
+		synctest.Wait()
+		began := time.Now()
+		_, err := c.Policy(t.Context())
+		require.Equal(t, "policy_unavailable", apperr.Code(err))
+		require.Equal(t, 5*time.Second, time.Since(began), "but not for ever")
+		_, err = c.Policy(t.Context())
+		require.Error(t, err)
+		require.Equal(t, 5*time.Second, time.Since(began), "and not again")
+	})
 }
 
 func TestWhatIsNotKnownYetIsAskedForAtOnce(t *testing.T) {

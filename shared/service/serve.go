@@ -44,8 +44,8 @@ func (k *Kit) serve(ctx context.Context, ln net.Listener) error {
 	defer stopLoops()
 	srv := k.server()
 	failed := make(chan error, 1)
+	k.loops.start(loopsCtx) // first: they fetch what requests need
 	go func() { failed <- srv.Serve(ln) }()
-	k.loops.start(loopsCtx)
 
 	var served error
 	select {
