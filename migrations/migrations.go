@@ -3,7 +3,7 @@
 // goose_shared) and its service's own (<service>/, kept in goose_service).
 //
 // Migrations go forward only and are run by the owner's role; a service
-// verifies with Version and Latest that its database fits.
+// verifies with Check that its database fits.
 package migrations
 
 import (
@@ -34,13 +34,14 @@ const (
 	sharedSet    = "shared"
 	sharedTable  = "goose_shared"
 	serviceTable = "goose_service"
+	floorTable   = "schema_floor"
 
 	// upLimit bounds one Up, waiting for another one included.
 	upLimit = 5 * time.Minute
 )
 
 // ErrNewer says that the database was migrated by a newer version of this
-// program, which this one does not understand.
+// program, on whose schema this one may not work.
 var ErrNewer = errors.New("the database is newer than this program: install the version that migrated it, or a later one")
 
 // Up brings a database to the newest schema, as its owner. from and to are the
@@ -96,8 +97,8 @@ func Version(ctx context.Context, dsn, service string) (int64, error) {
 }
 
 // Check is nil when a database fits this program: both sets are at their
-// newest version, or beyond it by an additive change of a newer program.
-// Services call it at their start.
+// newest version, or beyond it by changes of a newer program that this one can
+// live with. Services call it at their start.
 func Check(ctx context.Context, q Querier, service string) error {
 	sets, err := setsOf(ctx, q, service)
 	if err != nil {
@@ -107,8 +108,26 @@ func Check(ctx context.Context, q Querier, service string) error {
 		if s.current < s.latest {
 			return fmt.Errorf("the database of %s is at version %d of %s and this program needs %d: run lms migrate", service, s.current, s.table, s.latest)
 		}
+		if s.current == s.latest {
+			continue // nobody newer was here
+		}
+		least, err := floor(ctx, q, s.table)
+		if err != nil {
+			return fmt.Errorf("schema version of %s: %w", service, err)
+		}
+		if least > s.latest {
+			return fmt.Errorf("the database of %s wants a program that knows version %d of %s, and this one knows %d: %w", service, least, s.table, s.latest, ErrNewer)
+		}
 	}
 	return nil
+}
+
+// floor is the version that a program must know to run on the database, 0 for any.
+func floor(ctx context.Context, q Querier, table string) (least int64, err error) {
+	if err := q.QueryRow(ctx, "select coalesce(max(version), 0) from "+floorTable+" where version_table = $1", table).Scan(&least); err != nil {
+		return 0, fmt.Errorf("read %s: %w", floorTable, err)
+	}
+	return least, nil
 }
 
 // Latest is the newest version of the service's own set, 0 without one.
@@ -199,8 +218,8 @@ func (s set) up(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// protectVersions leaves everybody but the owner the right to read the version
-// tables: the default rights of a service would let it rewrite them.
+// protectVersions leaves everybody but the owner the right to read what is said of
+// versions: the default rights of a service would let it rewrite that.
 func protectVersions(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `
 		select distinct c.relname, r.rolname
@@ -208,7 +227,7 @@ func protectVersions(ctx context.Context, conn *pgx.Conn) error {
 		cross join lateral aclexplode(c.relacl) a
 		join pg_roles r on r.oid = a.grantee
 		where c.relnamespace = 'public'::regnamespace and c.relname = any($1)
-		  and a.grantee <> c.relowner and a.privilege_type <> 'SELECT'`, []string{sharedTable, serviceTable})
+		  and a.grantee <> c.relowner and a.privilege_type <> 'SELECT'`, []string{sharedTable, serviceTable, floorTable})
 	if err != nil {
 		return fmt.Errorf("rights on the version tables: %w", err)
 	}

@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -151,4 +152,60 @@ func TestConcurrentUpsWorkOnce(t *testing.T) {
 	_, _, err = migrations.Up(t.Context(), dsn, "user")
 	require.ErrorIs(t, err, migrations.ErrNewer)
 	require.NoError(t, migrations.Check(t.Context(), owner, "user"), "a service runs on a newer schema: changes are additive")
+}
+
+// TestAProgramIsRefusedWhoseTimeIsOver: what a newer program added is no matter to an
+// older one, but what it took away ends its service.
+func TestAProgramIsRefusedWhoseTimeIsOver(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{"goose_service", "goose_shared"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			pool := testkit.DB(t, "course")
+			owner := testkit.OwnerDB(t, pool)
+			later := func(sql string, args ...any) {
+				t.Helper()
+				_, err := owner.Exec(t.Context(), sql, args...)
+				require.NoError(t, err)
+			}
+			var known int64
+			require.NoError(t, owner.QueryRow(t.Context(), "select max(version_id) from "+table).Scan(&known))
+			later("insert into "+table+" (version_id, is_applied) values ($1, true)", known+2)
+			require.NoError(t, migrations.Check(t.Context(), pool, "course"), "it was added to")
+
+			later("select programs_from($1, $2)", table, known)
+			require.NoError(t, migrations.Check(t.Context(), pool, "course"), "programs of today may go on")
+			later("select programs_from($1, $2)", table, known+1)
+			err := migrations.Check(t.Context(), pool, "course")
+			require.ErrorIs(t, err, migrations.ErrNewer)
+			require.ErrorContains(t, err, "the database of course wants a program that knows version")
+			later("select programs_from($1, 1)", table)
+			require.ErrorIs(t, migrations.Check(t.Context(), pool, "course"), migrations.ErrNewer, "nothing brings it back")
+
+			_, err = pool.Exec(t.Context(), "update schema_floor set version = 0")
+			require.ErrorContains(t, err, "permission denied", "the service cannot let itself in")
+			_, err = pool.Exec(t.Context(), "select programs_from($1, 1)", table)
+			require.ErrorContains(t, err, "permission denied")
+		})
+	}
+}
+
+// TestWhatTakesAwaySaysSo: a migration after which programs of before would fail
+// names the version that a program must know.
+func TestWhatTakesAwaySaysSo(t *testing.T) {
+	t.Parallel()
+	takes := regexp.MustCompile(`(?i)\b(drop\s+(table|column|view|type)|rename\s+(to|column)|alter\s+column\s+\w+\s+(set\s+not\s+null|type))\b`)
+	files, err := filepath.Glob("*/*.sql")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if what := takes.Find(raw); what != nil {
+			require.Contains(t, string(raw), "programs_from(", "%s: %q takes away what older programs use", file, what)
+		}
+	}
+	for _, sql := range []string{"alter table x drop column y;", "drop table x", "ALTER TABLE x RENAME TO y", "alter table x rename column y to z", "alter table x alter column y set not null"} {
+		require.True(t, takes.MatchString(sql), sql)
+	}
 }

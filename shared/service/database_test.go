@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"lms/migrations"
 	"lms/shared/authz"
 	"lms/shared/contracts/events"
 	"lms/shared/contracts/internalapi"
@@ -38,6 +39,12 @@ func TestADatabaseThatDoesNotFitIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	err = service.RunTo(context.Background(), "course", newNeighbours(t).env("LMS_DATABASE_URL", dsn(db)), nothing, &logs{})
 	require.ErrorContains(t, err, "run lms migrate")
+
+	gone := testkit.DB(t, "course")
+	_, err = testkit.OwnerDB(t, gone).Exec(t.Context(), "insert into goose_service (version_id, is_applied) values (9999, true); select programs_from('goose_service', 9999)")
+	require.NoError(t, err)
+	err = service.RunTo(context.Background(), "course", newNeighbours(t).env("LMS_DATABASE_URL", dsn(gone)), nothing, &logs{})
+	require.ErrorIs(t, err, migrations.ErrNewer)
 }
 
 func courseEvent(t *testing.T) events.Event {
