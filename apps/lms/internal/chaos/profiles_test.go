@@ -237,15 +237,17 @@ func (s *school) functional(t *testing.T, short bool) (passed, all int) {
 		run  func(t *testing.T, w *e2e.World)
 	}{
 		{"golden path", false, func(t *testing.T, w *e2e.World) { e2e.Golden(t, w, nothing) }},
+		{"media", false, func(t *testing.T, w *e2e.World) { e2e.MediaUsed(t, w) }},
 		{"coursework", false, func(t *testing.T, w *e2e.World) { e2e.Coursework(t, w) }},
 		{"gradebook", false, func(t *testing.T, w *e2e.World) { e2e.Graded(t, w, nothing) }},
 		{"notifications", false, func(t *testing.T, w *e2e.World) { e2e.Notified(t, w) }},
 		{"purchase", false, func(t *testing.T, w *e2e.World) { e2e.Purchase(t, w, nothing) }},
-		{"media", false, func(t *testing.T, w *e2e.World) { e2e.Media(t, w) }},
 		{"quizzes", true, func(t *testing.T, w *e2e.World) { e2e.Quizzed(t, w) }},
 		{"renewal", true, func(t *testing.T, w *e2e.World) { e2e.Renewal(t, w) }},
-		// The last: with its second organisation nobody can register any more.
+		// After all others: with its second organisation nobody can register any more.
 		{"search", false, func(t *testing.T, w *e2e.World) { e2e.Search(t, w) }},
+		// By now the half minute is over after which watching is told.
+		{"events of media", false, func(t *testing.T, w *e2e.World) { e2e.MediaTold(t, w) }},
 	}
 	for _, p := range parts {
 		if p.long && short {

@@ -20,8 +20,15 @@ import (
 
 // Media is the path of files: an instructor uploads a PDF and, in pieces, a video
 // by signed addresses and places them in a course; a learner who was locked out
-// reads the one and watches the other, and completes the course.
+// reads the one and watches the other, and completes the course. All of it can be
+// read in the events.
 func Media(t testing.TB, w *World) {
+	MediaUsed(t, w)
+	MediaTold(t, w)
+}
+
+// MediaUsed is that path without its events: watching is told after half a minute.
+func MediaUsed(t testing.TB, w *World) {
 	faculty := w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/org-units", map[string]any{"name": "Faculty of Media", "parent_id": w.Org}, http.StatusCreated).ID(t)
 	teacher := w.Invite(t, "Mia Teacher", faculty, "instructor")
 	script, film := pages(t, 4), recording(60_000, 66<<20)
@@ -55,6 +62,10 @@ func Media(t testing.TB, w *World) {
 	inUse, err := teacher.Try(http.MethodDelete, "/api/v1/contents/"+pdf, nil, "If-Match", tag)
 	require.NoError(t, err)
 	require.Equal(t, "in_use", inUse.Code(t))
+}
+
+// MediaTold is what the events tell of MediaUsed.
+func MediaTold(t testing.TB, w *World) {
 	for _, wanted := range []string{"lms.content.created.v1", "lms.content.published.v1", "lms.content.watched.v1"} {
 		require.Eventually(t, func() bool {
 			out, err := w.TryLms("events", "content.events", "--json")
