@@ -110,6 +110,7 @@ func (l *enrollments) once(i int) {
 	var body struct{ ID, State string }
 	switch {
 	case err != nil || ans.Status >= 500 || ans.Status == http.StatusTooManyRequests:
+		c.Detail = fmt.Sprintf("%v %d %.200s", err, ans.Status, ans.Body)
 		<-time.After(pause)
 	case ans.Status == http.StatusCreated && json.Unmarshal(ans.Body, &body) == nil && body.State == "active":
 		c.Outcome, c.ID = chaos.Acknowledged, body.ID
@@ -196,8 +197,17 @@ func (s *school) retriedPost(t *testing.T) {
 	<-finished
 	s.AwaitReady(t)
 	s.quiet(t)
-	var state, told []chaos.Seen
-	for _, a := range list[struct{ ID, Title string }](t, s.Teacher.API, path) {
+	state, told := s.announcements(t, course)
+	v := chaos.Judge(history, state, told)
+	t.Log(v)
+	measured(t, "26 POST without a key, its service killed", "0 twice, 0 lost", v.Bad() == 0 && v.Unanswered > 0,
+		"%d acknowledged, %d without answer: %d twice, %d lost, %d halfway", v.Acknowledged, v.Unanswered, len(v.Doubled), len(v.Lost), len(v.Halfway)+len(v.Foreign))
+}
+
+// announcements are what a course shows, and what the events tell of it.
+func (s *school) announcements(t testing.TB, course string) (state, told []chaos.Seen) {
+	t.Helper()
+	for _, a := range list[struct{ ID, Title string }](t, s.Teacher.API, "/api/v1/courses/"+course+"/announcements") {
 		state = append(state, chaos.Seen{Key: a.Title, ID: a.ID})
 	}
 	for _, e := range s.events(t, "course.events", "--since", "10m") {
@@ -211,8 +221,5 @@ func (s *school) retriedPost(t *testing.T) {
 			told = append(told, chaos.Seen{Key: d.Title, ID: d.ID})
 		}
 	}
-	v := chaos.Judge(history, state, told)
-	t.Log(v)
-	measured(t, "26 POST without a key, its service killed", "0 twice, 0 lost", v.Bad() == 0 && v.Unanswered > 0,
-		"%d acknowledged, %d without answer: %d twice, %d lost, %d halfway", v.Acknowledged, v.Unanswered, len(v.Doubled), len(v.Lost), len(v.Halfway)+len(v.Foreign))
+	return state, told
 }

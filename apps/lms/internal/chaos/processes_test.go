@@ -46,6 +46,12 @@ func victims(t testing.TB) [][2]string {
 func (s *school) join(t testing.TB, plan *installation.Plan) {
 	t.Helper()
 	plan.Components, plan.Variables = s.Profile(t)
+	s.stand(t, plan)
+}
+
+// stand gives a process its settings, once its profile is known.
+func (s *school) stand(t testing.TB, plan *installation.Plan) {
+	t.Helper()
 	profile, err := infra.FindProfile(system.Root(t), plan.Components)
 	require.NoError(t, err)
 	secrets := installation.Secrets{}

@@ -34,16 +34,28 @@ type school struct {
 // start starts an installation whose access tokens outlive every scenario.
 func start(t *testing.T, args ...string) *school {
 	t.Helper()
+	s := system.New(t)
+	begin(t, s, args...)
+	return newSchool(t, s)
+}
+
+// begin starts an installation with what the scenarios set.
+func begin(t *testing.T, s *system.System, args ...string) {
+	t.Helper()
 	t.Setenv("LMS_AUTH_ACCESS_TTL", "15m")
 	t.Setenv("LMS_AUTH_OIDC_ISSUERS", issuer)
 	t.Setenv("LMS_NOTIFICATION_WEBHOOK_NETWORKS", "127.0.0.0/8")
 	began := time.Now()
-	s := system.Start(t, args...)
+	s.Up(t, args...)
+	t.Logf("the installation is ready after %s", time.Since(began).Round(100*time.Millisecond))
+}
+
+// newSchool makes the faculty and its instructor.
+func newSchool(t testing.TB, s *system.System) *school {
+	t.Helper()
 	w := e2e.NewWorld(t, s)
 	unit := w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/org-units", map[string]any{"name": "Faculty of Faults", "parent_id": w.Org}, http.StatusCreated).ID(t)
-	out := &school{World: w, Unit: unit, Teacher: w.Invite(t, "Ines Structor", unit, "instructor")}
-	t.Logf("the installation is ready after %s", time.Since(began).Round(100*time.Millisecond))
-	return out
+	return &school{World: w, Unit: unit, Teacher: w.Invite(t, "Ines Structor", unit, "instructor")}
 }
 
 // each runs fn for 0 to n-1 in lanes and waits for all.

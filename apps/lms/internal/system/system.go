@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -81,11 +83,16 @@ func Start(t testing.TB, args ...string) *System {
 // when the test ends.
 func New(t testing.TB) *System {
 	t.Helper()
-	s := &System{Home: t.TempDir(), URL: fmt.Sprintf("http://127.0.0.1:%d", FreePort(t)), root: Root(t), t: t}
+	return NewOf(t, Root(t))
+}
+
+// NewOf is New with the programs of another source tree, in its .lms/bin.
+func NewOf(t testing.TB, root string) *System {
+	t.Helper()
+	s := &System{Home: t.TempDir(), URL: fmt.Sprintf("http://127.0.0.1:%d", FreePort(t)), t: t}
 	// Where we are root, PostgreSQL runs as another user, who must get there.
 	require.NoError(t, os.Chmod(filepath.Dir(s.Home), 0o711))
-	// The programs that `make build` and `make sidecar` have made.
-	require.NoError(t, os.Symlink(filepath.Join(s.root, ".lms", "bin"), filepath.Join(s.Home, "bin")))
+	s.Use(t, root)
 	t.Cleanup(func() {
 		if t.Failed() {
 			s.keepLogs(t)
@@ -96,6 +103,24 @@ func New(t testing.TB) *System {
 		require.NoError(t, err, "lms down: %s", out)
 	})
 	return s
+}
+
+// Use makes a source tree the one whose command is run from now on, and whose
+// programs are started: those that `make build` and `make sidecar` have made there.
+func (s *System) Use(t testing.TB, root string) {
+	t.Helper()
+	s.root = root
+	s.Programs(t, filepath.Join(root, ".lms", "bin"))
+}
+
+// Programs makes a folder the one from which programs are started from now on.
+func (s *System) Programs(t testing.TB, dir string) {
+	t.Helper()
+	bin := filepath.Join(s.Home, "bin")
+	if err := os.Remove(bin); !errors.Is(err, fs.ErrNotExist) {
+		require.NoError(t, err)
+	}
+	require.NoError(t, os.Symlink(dir, bin))
 }
 
 // Up runs `lms up --detach`, which returns when the gateway is ready.
