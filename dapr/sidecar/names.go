@@ -23,14 +23,28 @@ const (
 	// replicas, eight draws miss one of them once in 128 lookups, and the next
 	// lookup corrects it.
 	drawsPerLookup = 8
+	// drawsForAnother is how often a replica that leaves looks for another one: with
+	// two, it overlooks the other one never that anybody would see.
+	drawsForAnother = 64
 	// keepNames is how long a lookup serves calls. Without it each invocation costs
 	// a SQL query, a quarter of the calls per second; daprd's own cache (20 s) would
 	// go on sending calls to replicas that have left, and none to new ones.
 	keepNames = time.Second
+	// whileAsked is for how much longer it serves those that come while one asks.
+	whileAsked = keepNames / 2
 	// forgotten is when nobody calls an address any more that is not in the table.
 	forgotten = 2 * keepNames
-	// readyPoll is how often the sidecar looks whether it can be called by now.
+	// askFor bounds one lookup, leaveIn all that a replica does before it ends.
+	askFor  = 3 * time.Second
+	leaveIn = 2 * forgotten
+	// failFor is how long a lookup that found nothing answers those that waited for
+	// it: each of them would ask the same.
+	failFor = 100 * time.Millisecond
+	// readyPoll is how often the sidecar looks whether it can be called by now, and
+	// latePoll the same once soonPolls were in vain.
 	readyPoll  = 20 * time.Millisecond
+	latePoll   = 500 * time.Millisecond
+	soonPolls  = 1000
 	enterTries = 5
 )
 
@@ -41,10 +55,13 @@ const (
 // before, and while it leaves, under a name that nobody calls.
 type names struct {
 	open func() nameresolution.Resolver // a new resolver on the same table
+	used chan struct{}                  // closed by Init: names are resolved by this table
+	once sync.Once
 
 	mu       sync.RWMutex // written while the name changes
 	resolver nameresolution.Resolver
 	metadata nameresolution.Metadata
+	entered  bool // under the present name
 	arrived  bool
 	left     bool
 	closed   bool
@@ -56,19 +73,23 @@ var _ nameresolution.Resolver = (*names)(nil)
 
 // lookup is what is known of one app.
 type lookup struct {
+	asking chan struct{} // holds who asks; the others take what is known, or wait
+
 	mu        sync.RWMutex
-	asking    sync.Mutex // one asks, the others take what they have
 	addresses []string
-	at        time.Time
+	at        time.Time // when they were asked for
+	failed    time.Time // when the table last did not answer
+	err       error
 }
 
 func newNames(log logger.Logger) *names {
-	return &names{open: func() nameresolution.Resolver { return sqlite.NewResolver(log) }}
+	return &names{used: make(chan struct{}), open: func() nameresolution.Resolver { return sqlite.NewResolver(log) }}
 }
 
 // Init implements nameresolution.Resolver.
 func (n *names) Init(ctx context.Context, md nameresolution.Metadata) error {
 	n.metadata = md
+	defer n.once.Do(func() { close(n.used) }) // also where it failed: arrive tries again
 	return n.appear(ctx, n.starting())
 }
 
@@ -83,25 +104,19 @@ func (n *names) appear(ctx context.Context, name string) error {
 	if n.resolver != nil {
 		_ = n.resolver.Close() // it takes out a row that is written anew at once
 	}
-	n.resolver = n.open()
+	n.resolver, n.entered = n.open(), false
 	md := n.metadata
 	md.Instance.AppID = name
 	if err := n.resolver.Init(ctx, md); err != nil {
 		return fmt.Errorf("enter the table of names as %s: %w", name, err)
 	}
+	n.entered = true
 	n.arrived = n.arrived || name == n.metadata.Instance.AppID
 	return nil
 }
 
 func (n *names) starting() string { return n.metadata.Instance.AppID + ".starting" }
 func (n *names) leaving() string  { return n.metadata.Instance.AppID + ".leaving" }
-
-// used says whether names are resolved by this table at all.
-func (n *names) used() bool {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return n.resolver != nil
-}
 
 // listed is the health of a sidecar that also wants to be found by others, where
 // they find each other by this table.
@@ -123,23 +138,27 @@ func (l listed) IsReady() bool {
 // arrive lets others find the app once ready says so, and returns when ctx ends.
 // Before Init ready says nothing yet: the runtime has not said what it waits for.
 func (n *names) arrive(ctx context.Context, ready func() bool) error {
+	select {
+	case <-n.used:
+	case <-ctx.Done():
+		return nil
+	}
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
-	for !n.used() || !ready() {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+	tries := 0
+	for polls := 1; ; polls++ {
+		if ready() {
+			// All sidecars of an installation start at once, and one writes at a time.
+			err := n.appear(ctx, n.metadata.Instance.AppID)
+			if err == nil {
+				break
+			}
+			if tries++; tries == enterTries {
+				return err
+			}
 		}
-	}
-	// All sidecars of an installation start at once, and one writes at a time.
-	for try := 1; ; try++ {
-		err := n.appear(ctx, n.metadata.Instance.AppID)
-		if err == nil {
-			break
-		}
-		if try == enterTries {
-			return err
+		if polls == soonPolls {
+			tick.Reset(latePoll)
 		}
 		select {
 		case <-ctx.Done():
@@ -155,12 +174,18 @@ func (n *names) arrive(ctx context.Context, ready func() bool) error {
 // more. Where there is no other replica it does nothing: calls could go nowhere
 // else.
 func (n *names) leave(ctx context.Context, log logger.Logger) {
-	if !n.used() || len(n.others(ctx)) == 0 {
+	select {
+	case <-n.used:
+	default:
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveIn)
+	defer cancel()
+	if !n.another(ctx) {
 		return
 	}
 	if err := n.appear(ctx, n.leaving()); err != nil {
-		log.Warnf("Others still call this replica: %v", err)
-		return
+		log.Warnf("This replica leaves without a name to leave under: %v", err) // it is out of the table all the same
 	}
 	select {
 	case <-time.After(forgotten):
@@ -168,75 +193,103 @@ func (n *names) leave(ctx context.Context, log logger.Logger) {
 	}
 }
 
-// others are the addresses of the app's other replicas.
-func (n *names) others(ctx context.Context) []string {
+// another says whether the app has another replica.
+func (n *names) another(ctx context.Context) bool {
 	i := n.metadata.Instance
-	all, err := n.draw(ctx, nameresolution.ResolveRequest{ID: i.AppID, Namespace: i.Namespace})
-	if err != nil {
-		return nil // not even this one
-	}
 	own := net.JoinHostPort(i.Address, strconv.Itoa(i.DaprInternalPort))
-	return slices.DeleteFunc(all, func(a string) bool { return a == own })
+	for range drawsForAnother {
+		address, err := n.drawOne(ctx, nameresolution.ResolveRequest{ID: i.AppID, Namespace: i.Namespace})
+		if err != nil {
+			return false // not even this one
+		}
+		if address != own {
+			return true
+		}
+	}
+	return false
 }
 
 // ResolveID implements nameresolution.Resolver: one of the app's replicas.
 func (n *names) ResolveID(ctx context.Context, req nameresolution.ResolveRequest) (string, error) {
 	kept, ok := n.lookups.Load(req.ID)
 	if !ok {
-		kept, _ = n.lookups.LoadOrStore(req.ID, &lookup{})
+		kept, _ = n.lookups.LoadOrStore(req.ID, &lookup{asking: make(chan struct{}, 1)})
 	}
 	l := kept.(*lookup) //nolint:forcetypeassert // the map holds nothing else
-	addresses, fresh := l.get()
+	believe := keepNames
+	if address, err, ok := l.answer(believe); ok {
+		return address, err
+	}
+	select {
+	case l.asking <- struct{}{}:
+	default:
+		believe += whileAsked
+		if address, err, ok := l.answer(believe); ok {
+			return address, err
+		}
+		select {
+		case l.asking <- struct{}{}:
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+	}
+	defer func() { <-l.asking }()
+	if address, err, ok := l.answer(believe); ok { // somebody asked meanwhile
+		return address, err
+	}
+	// The answer is for all who come: it does not end with who happened to ask.
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+	defer cancel()
+	return l.note(time.Now(), func() ([]string, error) { return n.draw(asking, req) })
+}
+
+// answer is what is known and may be believed: addresses that were asked for in the
+// last while, older ones where the table did not answer just now, or that there are
+// none, as somebody was told a moment ago.
+func (l *lookup) answer(while time.Duration) (address string, err error, ok bool) { //nolint:revive // an answer may be an error
+	l.mu.RLock()
+	defer l.mu.RUnlock()
 	switch {
-	case fresh:
-		return pick(addresses), nil
-	case len(addresses) == 0:
-		l.asking.Lock()
-	case !l.asking.TryLock():
-		return pick(addresses), nil
+	case len(l.addresses) > 0:
+		if time.Since(l.at) < while || time.Since(l.failed) < keepNames {
+			return pick(l.addresses), nil, true
+		}
+	case l.err != nil && time.Since(l.failed) < failFor:
+		return "", l.err, true
 	}
-	defer l.asking.Unlock()
-	if addresses, fresh = l.get(); fresh { // somebody asked meanwhile
-		return pick(addresses), nil
-	}
-	found, err := n.draw(ctx, req)
+	return "", nil, false
+}
+
+// note keeps what the table says, and gives one address of it.
+func (l *lookup) note(asked time.Time, draw func() ([]string, error)) (string, error) {
+	found, err := draw()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
 	case err == nil:
-		addresses = found
+		l.addresses, l.at, l.err, l.failed = found, asked, nil, time.Time{}
 	case errors.Is(err, sqlite.ErrNoHost):
-		addresses = nil
+		l.addresses, l.err, l.failed = nil, err, time.Now()
+	default:
+		l.err, l.failed = err, time.Now()
 	}
-	if l.set(addresses); len(addresses) == 0 {
+	if len(l.addresses) == 0 {
 		return "", err
 	}
-	return pick(addresses), nil // what was known, while the table is busy
+	return pick(l.addresses), nil // what was known, while the table does not answer
 }
 
 func pick(addresses []string) string { return addresses[rand.IntN(len(addresses))] }
-
-func (l *lookup) get() (addresses []string, fresh bool) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.addresses, len(l.addresses) > 0 && time.Since(l.at) < keepNames
-}
-
-func (l *lookup) set(addresses []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.addresses, l.at = addresses, time.Now()
-}
 
 // draw asks the table for all addresses under which the app stands in it. The
 // first draw's error is the answer's; a later draw that fails (the last replica
 // left meanwhile) only ends the drawing.
 func (n *names) draw(ctx context.Context, req nameresolution.ResolveRequest) (found []string, err error) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
 	for range drawsPerLookup {
-		address, err := n.resolver.ResolveID(ctx, req)
+		address, err := n.drawOne(ctx, req)
 		if err != nil {
 			if len(found) == 0 {
-				return nil, err //nolint:wrapcheck // as if this type were not there
+				return nil, err
 			}
 			return found, nil
 		}
@@ -247,6 +300,13 @@ func (n *names) draw(ctx context.Context, req nameresolution.ResolveRequest) (fo
 	return found, nil
 }
 
+// drawOne holds the resolver for one query: the name may change between two.
+func (n *names) drawOne(ctx context.Context, req nameresolution.ResolveRequest) (string, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.resolver.ResolveID(ctx, req) //nolint:wrapcheck // as if this type were not there
+}
+
 // Close implements io.Closer.
 func (n *names) Close() error {
 	n.mu.Lock()
@@ -255,5 +315,8 @@ func (n *names) Close() error {
 	if n.resolver == nil {
 		return nil
 	}
-	return n.resolver.Close() //nolint:wrapcheck // as if this type were not there
+	if err := n.resolver.Close(); n.entered {
+		return err //nolint:wrapcheck // as if this type were not there
+	}
+	return nil // it did not stand in the table, and cannot be taken out
 }

@@ -82,16 +82,72 @@ func TestNamesAreAskedForOnceASecond(t *testing.T) {
 		table.failure = sqlite.ErrNoHost
 		_, err = ask()
 		require.ErrorIs(t, err, sqlite.ErrNoHost, "an app that is gone is gone")
-		table.failAt = 0
+		draws := table.draws
 		_, err = ask()
-		require.NoError(t, err, "and found as soon as it is there again")
+		require.ErrorIs(t, err, sqlite.ErrNoHost)
+		require.Equal(t, draws, table.draws, "who comes in the same moment need not ask")
+		table.failAt = 0
+		<-time.After(failFor)
+		_, err = ask()
+		require.NoError(t, err, "and found when it is there again")
 	})
+}
+
+// Two who ask at once after a long pause both get what the table says now, although
+// only one of them asks it; who asks for longer than they want to wait goes.
+func TestWhoDoesNotAskGetsNoOldName(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table := &slow{replicas: replicas{addresses: []string{"a:1"}}}
+		n := &names{resolver: table}
+		ask := func(ctx context.Context) (string, error) {
+			return n.ResolveID(ctx, nameresolution.ResolveRequest{ID: "course"})
+		}
+		_, err := ask(t.Context())
+		require.NoError(t, err)
+		<-time.After(time.Hour)
+		table.addresses, table.takes = []string{"b:2"}, 10*time.Millisecond
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() {
+				address, err := ask(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, "b:2", address)
+			})
+		}
+		impatient, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		synctest.Wait()
+		_, err = ask(impatient)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		both.Wait()
+		require.Equal(t, 2*drawsPerLookup, table.draws)
+
+		// What the table said counts from the question on.
+		table.addresses = []string{"c:3"}
+		<-time.After(keepNames - drawsPerLookup*table.takes)
+		address, err := ask(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "c:3", address)
+	})
+}
+
+// slow is a table that takes its time.
+type slow struct {
+	replicas
+	takes time.Duration
+}
+
+func (s *slow) ResolveID(ctx context.Context, r nameresolution.ResolveRequest) (string, error) {
+	<-time.After(s.takes)
+	return s.replicas.ResolveID(ctx, r)
 }
 
 // roll is a resolver that notes under which names its sidecar stood there.
 type roll struct {
 	nameresolution.Resolver
 	names *[]string
+	alone bool
 }
 
 func (r roll) Init(_ context.Context, md nameresolution.Metadata) error {
@@ -100,6 +156,9 @@ func (r roll) Init(_ context.Context, md nameresolution.Metadata) error {
 }
 
 func (r roll) ResolveID(context.Context, nameresolution.ResolveRequest) (string, error) {
+	if r.alone {
+		return "own:1", nil
+	}
 	return "other:1", nil
 }
 
@@ -109,20 +168,24 @@ func TestASidecarIsFoundWhileItCanBeCalled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var stood []string
-		n := &names{open: func() nameresolution.Resolver { return roll{names: &stood} }}
+		n := newNames(logger.NewLogger("test"))
+		n.open = func() nameresolution.Resolver { return roll{names: &stood} }
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var ready atomic.Bool
 		ready.Store(true) // nothing that it waits for is known yet
 		go func() { _ = n.arrive(ctx, ready.Load) }()
 		<-time.After(time.Second)
+		synctest.Wait()
 		require.Empty(t, stood)
 		ready.Store(false)
 		require.NoError(t, n.Init(ctx, nameresolution.Metadata{Instance: nameresolution.Instance{AppID: "course"}}))
 		<-time.After(time.Second)
+		synctest.Wait()
 		require.Equal(t, []string{"course.starting"}, stood)
 		ready.Store(true)
 		<-time.After(time.Second)
+		synctest.Wait()
 		require.Equal(t, []string{"course.starting", "course"}, stood)
 		began := time.Now()
 		n.leave(ctx, logger.NewLogger("test"))
@@ -183,11 +246,17 @@ func TestAReplicaLeavesWithoutAFailedCall(t *testing.T) {
 // The only replica ends at once: nobody else could take its calls.
 func TestTheOnlyReplicaLeavesAtOnce(t *testing.T) {
 	t.Parallel()
-	home := newInstallation(t, installationOptions{})
-	only := home.start("course", sidecarOptions{app: http.NotFoundHandler()})
-	begin := time.Now()
-	only.stop(syscall.SIGTERM)
-	require.Less(t, time.Since(begin), forgotten)
+	synctest.Test(t, func(t *testing.T) {
+		var stood []string
+		n := newNames(logger.NewLogger("test"))
+		n.leave(t.Context(), logger.NewLogger("test")) // names are not resolved by the table
+		n.open = func() nameresolution.Resolver { return roll{names: &stood, alone: true} }
+		require.NoError(t, n.Init(t.Context(), nameresolution.Metadata{Instance: nameresolution.Instance{AppID: "course", Address: "own", DaprInternalPort: 1}}))
+		began := time.Now()
+		n.leave(t.Context(), logger.NewLogger("test"))
+		require.Zero(t, time.Since(began))
+		require.Equal(t, []string{"course.starting"}, stood)
+	})
 }
 
 func counting(calls *atomic.Int64) http.Handler {
