@@ -69,16 +69,16 @@ func Up(ctx context.Context, ownerDSN, service string) (from, to int64, err erro
 			return from, from, fmt.Errorf("migrate %s: %s stands at %d, this program knows %d: %w", service, s.table, s.current, s.latest, ErrNewer)
 		}
 	}
-	if sets[0].current == sets[0].latest && sets[1].current == sets[1].latest {
-		return from, from, nil
-	}
-	db := stdlib.OpenDB(*cfg)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	for _, s := range sets {
-		if err := s.up(ctx, db); err != nil {
-			return from, from, fmt.Errorf("migrate %s: %w", service, err)
+	if sets[0].current < sets[0].latest || sets[1].current < sets[1].latest {
+		db := stdlib.OpenDB(*cfg)
+		defer func() { err = errors.Join(err, db.Close()) }()
+		for _, s := range sets {
+			if err := s.up(ctx, db); err != nil {
+				return from, from, fmt.Errorf("migrate %s: %w", service, err)
+			}
 		}
 	}
+	// Also where nothing was to do: the one who did it may have been killed here.
 	if err := protectVersions(ctx, conn); err != nil {
 		return from, from, fmt.Errorf("migrate %s: %w", service, err)
 	}

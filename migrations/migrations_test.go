@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -194,18 +195,74 @@ func TestAProgramIsRefusedWhoseTimeIsOver(t *testing.T) {
 // names the version that a program must know.
 func TestWhatTakesAwaySaysSo(t *testing.T) {
 	t.Parallel()
-	takes := regexp.MustCompile(`(?i)\b(drop\s+(table|column|view|type)|rename\s+(to|column)|alter\s+column\s+\w+\s+(set\s+not\s+null|type))\b`)
 	files, err := filepath.Glob("*/*.sql")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		require.NoError(t, err)
-		if what := takes.Find(raw); what != nil {
-			require.Contains(t, string(raw), "programs_from(", "%s: %q takes away what older programs use", file, what)
+		sql := comment.ReplaceAllString(string(raw), "")
+		if what := takenAway(sql); what != "" {
+			require.Contains(t, sql, "select programs_from(", "%s: %q takes away what older programs use", file, what)
 		}
 	}
-	for _, sql := range []string{"alter table x drop column y;", "drop table x", "ALTER TABLE x RENAME TO y", "alter table x rename column y to z", "alter table x alter column y set not null"} {
-		require.True(t, takes.MatchString(sql), sql)
+	for _, sql := range []string{
+		"alter table x drop column y;", "alter table x drop y", "drop table x", "drop function f()", "ALTER TABLE x RENAME TO y", "alter table x rename column y to z",
+		"alter table x alter column y set not null", "alter table x alter y type bigint", "alter table x alter y drop default", "alter table x add column y text not null",
+		"alter table x add y text not null check (y <> '')", "alter table x add constraint c check (y > 0)", "create unique index i on x (y)", "revoke insert on x from y",
+	} {
+		require.NotEmpty(t, takenAway(sql), sql)
 	}
+	for _, sql := range []string{
+		"create table x (y text not null); create unique index i on x (y); alter table x add constraint c check (y > 0)", "alter table x add column y text not null default ''",
+		"alter table x add y bigint", "create index i on x (y)", "alter table x alter y set default 1", "alter table x drop constraint c", "alter table x alter y drop not null", "drop index i",
+	} {
+		require.Empty(t, takenAway(sql), sql)
+	}
+}
+
+var ( //nolint:gochecknoglobals // patterns
+	comment = regexp.MustCompile(`--[^\n]*`)
+	created = regexp.MustCompile(`(?i)\bcreate\s+(?:or\s+replace\s+|unlogged\s+)?(?:table|view|type|function)\s+(?:if\s+not\s+exists\s+)?(\w+)`)
+	dropped = regexp.MustCompile(`(?i)\bdrop\s+(?:table|view|type|function)\s+(?:if\s+exists\s+)?(\w+)`)
+	takes   = regexp.MustCompile(`(?i)\b(drop\s+(column|trigger|default)|rename\s+(to|column)|alter\s+(column\s+)?\w+\s+(set\s+not\s+null|type|set\s+data\s+type)|revoke)\b`)
+	alters  = regexp.MustCompile(`(?is)\balter\s+table\s+(?:only\s+)?(\w+)\s+([^;]*)`)
+	drops   = regexp.MustCompile(`(?i)\bdrop\s+(\w+)`)
+	adds    = regexp.MustCompile(`(?is)\badd\s+(?:column\s+)?(\w+)[^,;]*`)
+	unique  = regexp.MustCompile(`(?i)\bcreate\s+unique\s+index\s+\w+\s+on\s+(\w+)`)
+)
+
+// takenAway is what a migration does to tables of before that a program of before
+// may not survive: less is there, or less is allowed.
+func takenAway(sql string) string {
+	if what := takes.FindString(sql); what != "" {
+		return what
+	}
+	var own []string
+	for _, m := range created.FindAllStringSubmatch(sql, -1) {
+		own = append(own, m[1])
+	}
+	for _, m := range slices.Concat(dropped.FindAllStringSubmatch(sql, -1), unique.FindAllStringSubmatch(sql, -1)) {
+		if !slices.Contains(own, m[1]) {
+			return m[0]
+		}
+	}
+	for _, m := range alters.FindAllStringSubmatch(sql, -1) {
+		if slices.Contains(own, m[1]) {
+			continue
+		}
+		for _, d := range drops.FindAllStringSubmatch(m[2], -1) {
+			if !slices.Contains([]string{"constraint", "not", "expression", "identity"}, strings.ToLower(d[1])) {
+				return d[0]
+			}
+		}
+		for _, a := range adds.FindAllStringSubmatch(m[2], -1) {
+			kind, text := strings.ToLower(a[1]), strings.ToLower(a[0])
+			narrower := slices.Contains([]string{"constraint", "check", "unique", "primary", "foreign", "exclude"}, kind)
+			if narrower || strings.Contains(text, "not null") && !strings.Contains(text, "default") && !strings.Contains(text, "generated") {
+				return a[0]
+			}
+		}
+	}
+	return ""
 }
