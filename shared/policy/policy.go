@@ -87,10 +87,10 @@ func (c *Cache) Policy(ctx context.Context) (*authz.Policy, error) {
 			c.mu.Unlock()
 		}
 	} else {
+		c.awaitFirst(ctx) // Run asks already
 		c.mu.Lock()
 		c.askLocked(ctx)
 		c.mu.Unlock()
-		c.awaitFirst(ctx)
 	}
 	h = c.current.Load()
 	if h != nil && c.now().Sub(h.asked) < Usable {
@@ -149,6 +149,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+// errNone says that nothing may be decided by what is known.
+var errNone = apperr.Unavailable("policy_unavailable", "The user service has not said yet what roles may do, or not for a minute.")
 
 func unavailable(cause error) error {
 	return apperr.Unavailable("policy_unavailable", "Permissions cannot be checked at the moment. Try again.").With(cause)
@@ -216,8 +219,10 @@ func (c *Cache) Run(ctx context.Context) error {
 	}
 }
 
-// Ready says whether a policy is at hand, for /readyz.
-func (c *Cache) Ready() bool {
-	h := c.current.Load()
-	return h != nil && c.now().Sub(h.asked) < Usable
+// Ready is nil when a policy is at hand, for /readyz: it neither asks nor waits.
+func (c *Cache) Ready() error {
+	if h := c.current.Load(); h != nil && c.now().Sub(h.asked) < Usable {
+		return nil
+	}
+	return errNone
 }

@@ -278,10 +278,7 @@ func (k *Kit) mount() {
 	k.Go("signing keys", k.Verifier.Run)
 	if k.policy != nil {
 		k.Go("authorization snapshot", k.policy.Run)
-		k.Ready("authorization snapshot", true, func(ctx context.Context) error {
-			_, err := k.policy.Policy(ctx)
-			return err
-		})
+		k.Ready("authorization snapshot", true, func(context.Context) error { return k.policy.Ready() })
 	}
 	if k.DB != nil {
 		k.mountDatabase()
