@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -120,17 +121,22 @@ func (l *letters) Render(kind identity.MailKind, locale string, d identity.MailD
 	return l.Mails.Render(kind, locale, d)
 }
 
-// token is the newest one that was sent to an address.
-func (w *world) token(kind identity.MailKind, email string) string {
+// token is the newest one that was sent to an address. A letter is written before
+// the transaction ends that makes its token.
+func (w *world) token(kind identity.MailKind, email string) (token string) {
 	w.t.Helper()
-	var link string
 	require.Eventually(w.t, func() bool {
 		w.letters.mu.Lock()
-		defer w.letters.mu.Unlock()
-		link = w.letters.links[string(kind)+" "+email]
-		return link != ""
+		link := w.letters.links[string(kind)+" "+email]
+		w.letters.mu.Unlock()
+		if link == "" {
+			return false
+		}
+		token = tokenOf(w.t, link)
+		hash := sha256.Sum256([]byte(token))
+		return column[bool](w, `select exists (select 1 from one_time_tokens where hash = $1)`, hash[:])[0]
 	}, 10*time.Second, 5*time.Millisecond, "no %s for %s", kind, email)
-	return tokenOf(w.t, link)
+	return token
 }
 
 // school stands for enrollment.
