@@ -97,7 +97,8 @@ func (b *bars) step(what string, done, total int64) {
 		b.what = what
 		b.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(b.e.err), progressbar.OptionSetDescription(fmt.Sprintf("%-10s", what)),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(what), progressbar.OptionThrottle(200*time.Millisecond),
-			progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(true))
+			progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionSetRenderBlankState(true)) // from then on time counts
 	}
 	if b.bar.State().CurrentNum < done {
 		_ = b.bar.Set64(done) // a terminal that is gone cannot be told so

@@ -111,6 +111,7 @@ func (l *loader) each(ctx context.Context, what string, n int, fn func(ctx conte
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	var done atomic.Int64
+	l.Step(what, 0, int64(n))
 	for i := range n {
 		g.Go(func() error {
 			if err := gctx.Err(); err != nil {
@@ -127,6 +128,8 @@ func (l *loader) each(ctx context.Context, what string, n int, fn func(ctx conte
 // batches runs fn for 0..n-1 with an administrator who signs in anew for each
 // batch, so that a long load never meets an expired token.
 func (l *loader) batches(ctx context.Context, what string, n, size int, fn func(ctx context.Context, admin *client.Client, i int) error) error {
+	var done atomic.Int64
+	l.Step(what, 0, int64(n))
 	for from := 0; from < n; from += size {
 		admin, err := l.admin(ctx)
 		if err != nil {
@@ -138,7 +141,7 @@ func (l *loader) batches(ctx context.Context, what string, n, size int, fn func(
 		for i := range count {
 			g.Go(func() error {
 				err := fn(gctx, admin, from+i)
-				l.Step(what, int64(from+i+1), int64(n))
+				l.Step(what, done.Add(1), int64(n))
 				return err
 			})
 		}
