@@ -99,14 +99,14 @@ func (v *version) layOut(t *testing.T) {
 	tree := exec.Command("git", "archive", "--format=tar", v.commit)
 	tree.Dir = system.Root(t)
 	unpack := exec.Command("tar", "-x", "-C", tmp)
-	var said bytes.Buffer
-	tree.Stderr, unpack.Stderr = &said, &said
+	var said, unpacked bytes.Buffer
+	tree.Stderr, unpack.Stderr = &said, &unpacked
 	var err error
 	unpack.Stdin, err = tree.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, unpack.Start())
 	require.NoError(t, tree.Run(), "%s", &said)
-	require.NoError(t, unpack.Wait(), "%s", &said)
+	require.NoError(t, unpack.Wait(), "%s", &unpacked)
 	require.NoError(t, os.Rename(tmp, v.root))
 }
 
