@@ -31,7 +31,7 @@ type answer[T any] struct{ Body items[T] }
 func (k *Kit) internalRoutes() {
 	web.Raw(k.Web, web.Op{
 		Method: http.MethodPost, Path: internalapi.PathCalls, ID: "receive-call", Summary: "Receive a reliable call",
-		Access: web.Internal(), MaxBody: maxCall, Timeout: callTimeout,
+		Access: web.AnyService(), MaxBody: maxCall, Timeout: callTimeout,
 	}, k.receiveCall)
 	k.eventRoutes()
 	k.operatorRoutes()
@@ -68,10 +68,8 @@ type keptInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"500"`
 }
 
-// consumers are who may read this service's events: those that the table of
-// topics lets consume them, and the operator's command.
-func (k *Kit) consumers() []string {
-	apps := []string{internalapi.OperatorApp}
+// consumers are the services that the table of topics lets consume this one's events.
+func (k *Kit) consumers() (apps []string) {
 	for _, app := range contracts.Services() {
 		if contracts.MayConsume(app, k.Name+".events") {
 			apps = append(apps, app)
@@ -81,7 +79,7 @@ func (k *Kit) consumers() []string {
 }
 
 func (k *Kit) eventRoutes() {
-	readers := web.Internal(k.consumers()...)
+	readers := web.Internal(internalapi.OperatorApp, k.consumers()...)
 	web.Register(k.Web, web.Op{
 		Method: http.MethodGet, Path: internalapi.PathEvents, ID: "kept-events", Summary: "Events that a consumer missed", Access: readers,
 	}, func(ctx context.Context, in *keptInput) (*answer[json.RawMessage], error) {

@@ -55,9 +55,14 @@ func Needs(p authz.Permission) Access { return Access{kind: accessNeeds, perm: p
 // limited to other permissions.
 func NeedsInCourse(p authz.Permission) Access { return Access{kind: accessCourse, perm: p} }
 
-// Internal is for the named services, or for any service when none is named.
-// A user's token finds nothing here (404).
-func Internal(callers ...string) Access { return Access{kind: accessInternal, callers: callers} }
+// Internal is for the named services. A user's token finds nothing here (404).
+func Internal(caller string, more ...string) Access {
+	return Access{kind: accessInternal, callers: append([]string{caller}, more...)}
+}
+
+// AnyService is for a route that looks itself at which service calls: reliable calls,
+// each of which has callers of its own.
+func AnyService() Access { return Access{kind: accessInternal} }
 
 // Sidecar is for what daprd delivers by itself: topics, bindings,
 // configuration. It needs the app API token and must not be an invocation.
@@ -83,7 +88,7 @@ func (a Access) IsPublic() bool { return a.kind == accessPublic }
 // probes: never for a client.
 func (a Access) IsInternal() bool { return a.kind >= accessInternal }
 
-// Callers are the services that may call an internal route; empty for any.
+// Callers are the services that may call an internal route; empty for AnyService.
 func (a Access) Callers() []string { return slices.Clone(a.callers) }
 
 // String names the access in the OpenAPI document and in logs.

@@ -59,7 +59,7 @@ func userRoutes() []Route {
 	return []Route{
 		get("user", internalapi.PathAuthzSnapshot, except(contracts.Services(), "user")...),
 		get("user", internalapi.PathActor, except(databases(), "user")...),
-		post("user", internalapi.PathUserCards, "enrollment", "assignment", "notification", "payment"),
+		post("user", internalapi.PathUserCards, "course", "enrollment", "assignment", "notification", "payment", "analytics"),
 		post("user", internalapi.PathGroupMembers, "enrollment", "assignment"),
 		get("user", internalapi.PathCourseGroups, "assignment"),
 		post("user", internalapi.PathBootstrap, internalapi.OperatorApp),
@@ -115,7 +115,7 @@ func courseRoutes() []Route {
 
 func askedRoutes() []Route {
 	return []Route{
-		post("enrollment", internalapi.PathAccess, "user", "content", "assignment"),
+		post("enrollment", internalapi.PathAccess, "user", "course", "content", "assignment"),
 		get("enrollment", internalapi.PathUserCourses, "course", "content", "assignment", "search", "analytics"),
 		get("enrollment", internalapi.PathCourseMembers, "user", "assignment", "notification"),
 		get("enrollment", internalapi.PathRefundFacts, "payment"),

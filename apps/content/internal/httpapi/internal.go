@@ -15,8 +15,8 @@ import (
 
 func (a *API) internalRoutes(r *web.Router) {
 	op := operation("Internal")
-	web.Register(r, op(http.MethodGet, internalapi.PathContent, "internal-content", "All that is known of a content", web.Internal()), a.wholeContent)
-	web.Register(r, op(http.MethodGet, internalapi.PathContents, "internal-contents", "Every content with its text, page by page", web.Internal()), a.allContents)
+	web.Register(r, op(http.MethodGet, internalapi.PathContent, "internal-content", "All that is known of a content", web.Internal("search")), a.wholeContent)
+	web.Register(r, op(http.MethodGet, internalapi.PathContents, "internal-contents", "Every content with its text, page by page", web.Internal("search")), a.allContents)
 }
 
 func showDocument(d library.Document) internalapi.ContentDocument {

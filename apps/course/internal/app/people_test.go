@@ -265,7 +265,7 @@ func TestOtherServicesReadCoursesWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c, cur := w.published(nil)
-	enrollment := w.as(authz.Principal{Service: "enrollment"})
+	enrollment, search := w.as(authz.Principal{Service: "enrollment"}), w.as(authz.Principal{Service: "search"})
 	var doc internalapi.CourseDocument
 	enrollment.GET("/internal/courses/" + c.ID.String()).Expect(http.StatusOK).JSON(&doc)
 	all := w.events(c.ID)
@@ -282,7 +282,7 @@ func TestOtherServicesReadCoursesWhole(t *testing.T) {
 	cursor := ""
 	for {
 		var p internalapi.CoursePage
-		enrollment.GET("/internal/courses?limit=1&cursor=" + cursor).Expect(http.StatusOK).JSON(&p)
+		search.GET("/internal/courses?limit=1&cursor=" + cursor).Expect(http.StatusOK).JSON(&p)
 		for _, x := range p.Items {
 			seen[x.Course.ID] = x.Course.Deleted
 		}

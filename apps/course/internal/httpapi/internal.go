@@ -15,8 +15,8 @@ import (
 
 func (a *API) internalRoutes(r *web.Router) {
 	op := operation("Internal")
-	web.Register(r, op(http.MethodGet, internalapi.PathCourse, "internal-course", "All that is known of a course", web.Internal()), a.wholeCourse)
-	web.Register(r, op(http.MethodGet, internalapi.PathCourses, "internal-courses", "Every course, page by page", web.Internal()), a.allCourses)
+	web.Register(r, op(http.MethodGet, internalapi.PathCourse, "internal-course", "All that is known of a course", web.Internal("enrollment", "notification", "payment", "search")), a.wholeCourse)
+	web.Register(r, op(http.MethodGet, internalapi.PathCourses, "internal-courses", "Every course, page by page", web.Internal("search")), a.allCourses)
 	web.Register(r, op(http.MethodGet, internalapi.PathResourceUsages, "internal-resource-usages", "Where a resource is placed", web.Internal("content", "assignment")), a.usages)
 }
 

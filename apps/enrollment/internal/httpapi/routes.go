@@ -139,9 +139,9 @@ func (a *API) ownRoutes(r *web.Router) {
 
 func (a *API) internalRoutes(r *web.Router) {
 	op := operation("Internal")
-	web.Register(r, op(http.MethodPost, internalapi.PathAccess, "internal-access", "May this person do that here?", web.Internal()), a.access)
-	web.Register(r, op(http.MethodGet, internalapi.PathUserCourses, "internal-user-courses", "Where a person learns or teaches", web.Internal()), a.userCourses)
-	web.Register(r, op(http.MethodGet, internalapi.PathCourseMembers, "internal-course-members", "A course's people, page by page", web.Internal()), a.members)
+	web.Register(r, op(http.MethodPost, internalapi.PathAccess, "internal-access", "May this person do that here?", web.Internal("user", "course", "content", "assignment")), a.access)
+	web.Register(r, op(http.MethodGet, internalapi.PathUserCourses, "internal-user-courses", "Where a person learns or teaches", web.Internal("course", "content", "assignment", "search", "analytics")), a.userCourses)
+	web.Register(r, op(http.MethodGet, internalapi.PathCourseMembers, "internal-course-members", "A course's people, page by page", web.Internal("user", "assignment", "notification")), a.members)
 	web.Register(r, op(http.MethodGet, internalapi.PathRefundFacts, "internal-refund-facts", "What a self-service refund depends on", web.Internal("payment")), a.refundFacts)
 	web.Register(r, op(http.MethodPost, internalapi.PathEntitlements, "internal-entitlements", "Entitlements as they are stored here", web.Internal("payment")), a.standings)
 }

@@ -85,11 +85,7 @@ func routeTable(t *testing.T) string {
 	var public, internal []string
 	for _, rt := range r.Routes() {
 		if rt.Access.IsInternal() {
-			callers := strings.Join(rt.Access.Callers(), ", ")
-			if callers == "" {
-				callers = "every service"
-			}
-			internal = append(internal, fmt.Sprintf("| `%s %s` | %s |\n", rt.Method, rt.Path, callers))
+			internal = append(internal, fmt.Sprintf("| `%s %s` | %s |\n", rt.Method, rt.Path, strings.Join(rt.Access.Callers(), ", ")))
 			continue
 		}
 		needs := rt.Access.String()

@@ -41,7 +41,8 @@ func TestGroups(t *testing.T) {
 	admin.GET("/api/v1/groups?user_id=" + u.String()).Expect(http.StatusOK).JSON(&groups)
 	require.Len(t, groups.Items, 1)
 	var reply internalapi.GroupMembersReply
-	w.from("notification").POST(internalapi.PathGroupMembers, internalapi.GroupMembersRequest{GroupIDs: []uuid.UUID{g.It.ID}}).Expect(http.StatusOK).JSON(&reply)
+	w.from("notification").POST(internalapi.PathGroupMembers, internalapi.GroupMembersRequest{GroupIDs: []uuid.UUID{g.It.ID}}).Expect(http.StatusForbidden)
+	w.from("assignment").POST(internalapi.PathGroupMembers, internalapi.GroupMembersRequest{GroupIDs: []uuid.UUID{g.It.ID}}).Expect(http.StatusOK).JSON(&reply)
 	require.Equal(t, []internalapi.GroupMember{{GroupID: g.It.ID, UserID: u}}, reply.Items)
 	// For somebody, only what that person may see.
 	asked := internalapi.GroupMembersRequest{GroupIDs: []uuid.UUID{g.It.ID}, ActorID: &w.root.UserID}

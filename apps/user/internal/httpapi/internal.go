@@ -14,11 +14,11 @@ import (
 
 func (a *API) internalRoutes(r *web.Router) {
 	op := operation("Internal")
-	web.Register(r, op(http.MethodGet, internalapi.PathAuthzSnapshot, "internal-authz-snapshot", "The tree of org units and all roles", web.Internal()), a.snapshot)
-	web.Register(r, op(http.MethodPost, internalapi.PathUserCards, "internal-user-cards", "What may be shown of people", web.Internal()), a.cards)
-	web.Register(r, op(http.MethodGet, internalapi.PathActor, "internal-actor", "What somebody may do now", web.Internal()), a.actor)
-	web.Register(r, op(http.MethodPost, internalapi.PathGroupMembers, "internal-group-members", "The members of groups, page by page", web.Internal()), a.groupMembers)
-	web.Register(r, op(http.MethodGet, internalapi.PathCourseGroups, "internal-course-groups", "The group sets of a course", web.Internal()), a.courseGroups)
+	web.Register(r, op(http.MethodGet, internalapi.PathAuthzSnapshot, "internal-authz-snapshot", "The tree of org units and all roles", web.Internal("auth", "course", "enrollment", "content", "assignment", "notification", "payment", "search", "analytics")), a.snapshot)
+	web.Register(r, op(http.MethodPost, internalapi.PathUserCards, "internal-user-cards", "What may be shown of people", web.Internal("course", "enrollment", "assignment", "notification", "payment", "analytics")), a.cards)
+	web.Register(r, op(http.MethodGet, internalapi.PathActor, "internal-actor", "What somebody may do now", web.Internal("course", "enrollment", "content", "assignment", "payment", "analytics")), a.actor)
+	web.Register(r, op(http.MethodPost, internalapi.PathGroupMembers, "internal-group-members", "The members of groups, page by page", web.Internal("enrollment", "assignment")), a.groupMembers)
+	web.Register(r, op(http.MethodGet, internalapi.PathCourseGroups, "internal-course-groups", "The group sets of a course", web.Internal("assignment")), a.courseGroups)
 	boot := op(http.MethodPost, internalapi.PathBootstrap, "internal-bootstrap", "Make the first organisation and the first administrator", web.Internal(internalapi.OperatorApp))
 	boot.Timeout = slow
 	web.Register(r, boot, a.bootstrap)
