@@ -45,9 +45,13 @@ type Row struct {
 	At time.Time
 }
 
-// gradebookCells is how many cells are read at once, and as many more while those are
-// written: the document is never in memory as a whole.
-const gradebookCells = 20_000
+// gradebookCells is how many cells are read at once, and gradebookChunks how many
+// times as many are in memory: those that are written, and those that two
+// connections read meanwhile. The document is never there as a whole.
+const (
+	gradebookCells  = 15_000
+	gradebookChunks = 3
+)
 
 // chunkOf is how many people that is.
 func chunkOf(columns int) int { return max(20, min(1000, gradebookCells/max(1, columns))) }
@@ -98,33 +102,30 @@ func (s *Service) gradebook(ctx context.Context, tenant, course uuid.UUID, begin
 	return ahead(ctx, slices.Collect(slices.Chunk(persons, chunkOf(len(head.Columns)))), next, row)
 }
 
-// ahead reads one chunk while the one before is written: database and encoder work
-// at the same time. What reads is over when it returns.
+// ahead reads the next chunks while one is written: the database, on two of its
+// connections, and the encoder work at the same time. What reads is over when it
+// returns.
 func ahead(ctx context.Context, chunks [][]Card, next func(context.Context, []Card) ([]*Row, error), row func(*Row) error) error {
 	type chunk struct {
 		rows []*Row
 		err  error
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	ready := make(chan chunk)
-	var reader sync.WaitGroup
-	defer reader.Wait()
+	var readers sync.WaitGroup
+	defer readers.Wait()
 	defer cancel()
-	reader.Go(func() {
-		defer close(ready)
-		for _, some := range chunks {
-			rows, err := next(ctx, some)
-			select {
-			case ready <- chunk{rows, err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
+	coming := make([]chan chunk, 0, len(chunks)) // in order
+	for n, done := 0, 0; done < len(chunks); done++ {
+		for ; n < len(chunks) && n < done+gradebookChunks; n++ {
+			read := make(chan chunk, 1)
+			coming = append(coming, read)
+			some := chunks[n]
+			readers.Go(func() {
+				rows, err := next(ctx, some)
+				read <- chunk{rows, err}
+			})
 		}
-	})
-	for c := range ready {
+		c := <-coming[done]
 		if c.err != nil {
 			return c.err
 		}

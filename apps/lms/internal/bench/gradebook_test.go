@@ -16,6 +16,7 @@ import (
 	"lms/apps/lms/internal/e2e"
 	"lms/apps/lms/internal/installation"
 	"lms/apps/lms/internal/load"
+	"lms/apps/lms/internal/system"
 	"lms/shared/localpg"
 )
 
@@ -35,6 +36,22 @@ const fillTotalsSQL = `
 insert into course_totals (id, tenant_id, org_unit_id, course_id, user_id, created_at)
 select gen_random_uuid(), g.tenant_id, g.org_unit_id, g.course_id, unnest($2::uuid[]), $3 from course_grading g where g.course_id = $1`
 
+// class are the people of a large course, with names and enrollments.
+func (b *bed) class(t *testing.T, teacher *system.API, course string) []uuid.UUID {
+	t.Helper()
+	people := make([]uuid.UUID, gradebookPeople)
+	fourAtATime(len(people), func(i int) {
+		people[i] = uuid.MustParse(b.w.Admin.DoKeyed(t, http.MethodPost, "/api/v1/users", map[string]any{
+			"email": fmt.Sprintf("class.%s@example.test", uuid.NewString()[:12]), "name": fmt.Sprintf("Student %d of the Class", i), "org_unit_id": b.w.Org,
+		}, http.StatusCreated).ID(t))
+	})
+	job := teacher.DoKeyed(t, http.MethodPost, "/api/v1/courses/"+course+"/enrollments/bulk", map[string]any{"user_ids": people}, http.StatusAccepted).ID(t)
+	require.Eventually(t, func() bool {
+		return teacher.Read(t, "/api/v1/jobs/enrollment/"+job).Map(t)["state"] == "succeeded"
+	}, 2*time.Minute, 100*time.Millisecond, "everybody is enrolled")
+	return people
+}
+
 // gradebook reads the gradebook of a large course as one document, through
 // the gateway and both sidecars.
 func (b *bed) gradebook(t *testing.T, r *report) {
@@ -52,15 +69,14 @@ func (b *bed) gradebook(t *testing.T, r *report) {
 	db, err := pgx.Connect(t.Context(), server.OwnerDSN("assignment"))
 	require.NoError(t, err)
 	defer func() { _ = db.Close(t.Context()) }()
-	people := make([]uuid.UUID, gradebookPeople)
-	for i := range people {
-		people[i] = uuid.New()
-	}
+	people := b.class(t, teacher, course)
 	now := time.Now().UTC()
 	for _, sql := range []string{fillGradebookSQL, fillTotalsSQL} {
 		_, err = db.Exec(t.Context(), sql, course, people, now)
 		require.NoError(t, err)
 	}
+	_, err = db.Exec(t.Context(), "update course_grading set revision = revision + 1 where course_id = $1", course)
+	require.NoError(t, err)
 	_, err = db.Exec(t.Context(), "analyze grades")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
