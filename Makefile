@@ -16,7 +16,7 @@ DOCUMENTED := $(addsuffix /internal/app,./apps/user ./apps/auth ./apps/course ./
 
 .PHONY: help
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build ## Build and run everything on this machine (Ctrl-C stops it); ARGS="--only course"
