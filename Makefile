@@ -16,7 +16,7 @@ DOCUMENTED := $(addsuffix /internal/app,./apps/user ./apps/auth ./apps/course ./
 
 .PHONY: help
 help: ## This list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build ## Build and run everything on this machine (Ctrl-C stops it); ARGS="--only course"
@@ -33,6 +33,11 @@ sidecar: ## Build the sidecar (once; minutes) and put it into .lms/bin
 	@mkdir -p $(HOME_DIR)/bin
 	@go run ./apps/lms sidecar
 
+.PHONY: sidecar-full
+sidecar-full: ## Build Dapr's own daprd with all components (once; 15 minutes); LMS_SIDECAR=.lms/bin/daprd-full make run
+	@mkdir -p $(HOME_DIR)/bin
+	@go run ./apps/lms sidecar --full
+
 .PHONY: s3
 s3: ## Build MinIO, the S3 server that tests run against (once; minutes)
 	@go test -count=1 ./shared/testkit/s3test -run TestMinIOIsBuilt
@@ -42,7 +47,7 @@ browser: ## Find a browser for the tests, or install Debian's Chromium (once)
 	@deploy/tools/browser >/dev/null
 
 # The tests run the programs of the source tree's own folder.
-test chaos matrix matrix-short bench: HOME_DIR = .lms
+test chaos matrix matrix-controls matrix-short bench: HOME_DIR = .lms
 
 .PHONY: test
 test: build sidecar s3 browser ## All tests, also against the whole running system; TEST_FLAGS= leaves the race detector out
@@ -82,6 +87,9 @@ chaos: build sidecar ## Kill what can be killed under load and count what is los
 .PHONY: matrix
 matrix: build sidecar ## Run the same programs on every profile, break everything, count what is lost (40 minutes)
 	go test -count=1 -v -timeout 90m -tags $(TAGS),chaos,matrix -run 'TestMatrix$$' ./apps/lms/internal/chaos/
+
+.PHONY: matrix-controls
+matrix-controls: build sidecar ## Show that the matrix sees a loss, and run the suites of state on every store (15 minutes)
 	go test -count=1 -v -timeout 40m -tags $(TAGS),chaos,matrix -run 'TestMatrixSeesALoss$$|TestStateStores$$' ./apps/lms/internal/chaos/
 
 .PHONY: matrix-short
