@@ -81,6 +81,13 @@ func (f upFlags) detached(home, root string) ([]string, error) {
 		}
 		args = append(args, "--bin", programs)
 	}
+	if f.sidecar != "" {
+		sidecar, err := filepath.Abs(f.sidecar)
+		if err != nil {
+			return nil, fmt.Errorf("--sidecar: %w", err)
+		}
+		args = append(args, "--sidecar", sidecar)
+	}
 	if f.noSidecars {
 		args = append(args, "--no-sidecars")
 	}

@@ -1,7 +1,12 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -9,12 +14,16 @@ import (
 )
 
 func newSidecar(e *env) *cobra.Command {
-	return &cobra.Command{
+	var full bool
+	cmd := &cobra.Command{
 		Use:   "sidecar",
 		Short: "Build the sidecar that lms up needs, and tell where it is",
 		Long: `Compiles dapr/sidecar unless it was compiled from these sources before, and puts
-it into the installation's bin folder. lms up does the same when it has to.`,
-		Example: "  lms sidecar",
+it into the installation's bin folder. lms up does the same when it has to.
+
+With --full it compiles Dapr's own daprd of the same version with all components, for
+profiles that need others than ours carries: LMS_SIDECAR, or lms up --sidecar, names it.`,
+		Example: "  lms sidecar\n  LMS_SIDECAR=$(lms sidecar --full) lms up --profile ./mine",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			root, err := e.root()
@@ -28,7 +37,11 @@ it into the installation's bin folder. lms up does the same when it has to.`,
 			if err := home.Prepare(); err != nil {
 				return err
 			}
-			path, err := builds.Sidecar(cmd.Context(), root, home.Bin(), e.say)
+			build := builds.Sidecar
+			if full {
+				build = builds.StockSidecar
+			}
+			path, err := build(cmd.Context(), root, home.Bin(), e.say)
 			if err != nil {
 				return err
 			}
@@ -36,4 +49,31 @@ it into the installation's bin folder. lms up does the same when it has to.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&full, "full", false, "Dapr's own daprd, with all components")
+	return cmd
+}
+
+// sidecarVersion is what a sidecar has to be: others have other flags, and other
+// promises.
+const sidecarVersion = "1.18."
+
+// otherSidecar is the program that --sidecar names, "" for our own.
+func (f upFlags) otherSidecar(ctx context.Context) (string, error) {
+	if f.sidecar == "" {
+		return "", nil
+	}
+	path, err := filepath.Abs(f.sidecar)
+	if err != nil {
+		return "", fmt.Errorf("--sidecar: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, path, "--version").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("--sidecar: %s --version: %w\n%s", path, err, said)
+	}
+	if version := strings.TrimSpace(string(said)); !strings.HasPrefix(version, sidecarVersion) {
+		return "", fmt.Errorf("--sidecar: %s is daprd %s, and the services stand beside 1.18: name one of that version, or none", path, version)
+	}
+	return path, nil
 }

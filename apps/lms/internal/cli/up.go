@@ -37,6 +37,7 @@ type upFlags struct {
 	profile    string
 	external   bool
 	mtls       bool
+	sidecar    string
 }
 
 func newUp(e *env) *cobra.Command {
@@ -64,6 +65,7 @@ the next start.`,
 	fl.StringVar(&f.profile, "profile", cmp.Or(os.Getenv("LMS_PROFILE"), infra.Embedded), "infrastructure: a folder of components/ by its name, or any other by its path")
 	fl.BoolVar(&f.external, "external", false, "use products that run already, where the variables of components/README.md say")
 	fl.BoolVar(&f.mtls, "mtls", os.Getenv("LMS_MTLS") == "true", "sidecars prove to each other who they are, and enforce who may call which route (dapr/README.md)")
+	fl.StringVar(&f.sidecar, "sidecar", os.Getenv("LMS_SIDECAR"), "a daprd 1.18 to run instead of our own, as lms sidecar --full makes one")
 	fl.StringVar(&f.logLevel, "log-level", "info", "of the services: debug, info, warn, error")
 	fl.StringSliceVar(&f.only, "only", nil, "follow the logs of these services only, by commas")
 	fl.BoolVar(&f.detach, "detach", false, "return when everything serves, and leave it running")
@@ -105,6 +107,10 @@ func (e *env) up(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
+	sidecar, err := f.otherSidecar(ctx)
+	if err != nil {
+		return err
+	}
 	profile := infra.Profile{Name: infra.Embedded}
 	if !f.noSidecars { // they read it
 		if profile, err = infra.FindProfile(root, f.profile); err != nil {
@@ -118,7 +124,7 @@ func (e *env) up(ctx context.Context, f upFlags) error {
 	defer e.secondSignal(ctx)()
 	logs := e.follower(home, names, f.noLogs)
 	err = launch.Run(ctx, launch.Options{
-		Home: home, Root: root, Listen: f.listen, LogLevel: f.logLevel, Build: !f.noBuild, Sidecars: !f.noSidecars,
+		Home: home, Root: root, Listen: f.listen, LogLevel: f.logLevel, Build: !f.noBuild, Sidecars: !f.noSidecars, Sidecar: sidecar,
 		Profile: profile, External: f.external, MTLS: f.mtls && !f.noSidecars, Program: self, BrokerDropShare: f.dropShare, ReadyTimeout: f.timeout, Say: e.say, Bootstrap: e.firstStart(home, f),
 	}, func(r launch.Ready) {
 		// The one line of result; a reader that is gone does not stop the system.

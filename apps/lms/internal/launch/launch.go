@@ -34,6 +34,9 @@ type Options struct {
 	LogLevel string
 	Build    bool // the services, before they start
 	Sidecars bool
+	// Sidecar is the program that stands beside each service; "" is the one of
+	// dapr/sidecar, which is built when it has to be.
+	Sidecar string
 	// MTLS: sidecars prove to each other who they are, and let in only whom the access
 	// policies name.
 	MTLS bool

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,25 +36,52 @@ const (
 // startSidecars starts what the profile stands on, and then the sidecars.
 func (l *launch) startSidecars(ctx context.Context, migrated <-chan struct{}) error {
 	g, gctx := errgroup.WithContext(ctx)
-	sidecar := l.Home.Program(builds.SidecarProgram)
-	if l.Sidecars {
-		g.Go(func() (err error) {
-			if sidecar, err = builds.Sidecar(gctx, l.Root, l.Home.Bin(), l.Say); err != nil {
+	sidecar := l.Sidecar
+	if l.Sidecars && (sidecar == "" || l.MTLS) { // our own carries the authority, too
+		g.Go(func() error {
+			own, err := builds.Sidecar(gctx, l.Root, l.Home.Bin(), l.Say)
+			if err != nil {
 				return err
 			}
-			return l.startAuthority(gctx, sidecar)
+			sidecar = cmp.Or(sidecar, own)
+			return l.startAuthority(gctx, own)
 		})
 	}
 	g.Go(func() error { return l.startProfile(gctx, migrated) })
 	if err := g.Wait(); err != nil || !l.Sidecars {
 		return err
 	}
-	for _, s := range l.plan.Services {
+	for i, s := range l.plan.Services {
 		if err := l.startSidecar(ctx, s, sidecar); err != nil {
 			return err
 		}
+		if i == 0 && l.Sidecar != "" {
+			if err := l.awaitNames(ctx, s); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// awaitNames waits until the first sidecar has made the table of names. Ours tries
+// again where several make it at once; Dapr's own goes on without, and then finds
+// nobody.
+func (l *launch) awaitNames(ctx context.Context, first installation.Service) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	url := l.plan.SidecarProbeURL(first) + "/outbound" // whether or not its service is there
+	for {
+		err := probe(ctx, url)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the first sidecar does not start: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // startAuthority starts what certifies the sidecars: they wait for it, since each asks

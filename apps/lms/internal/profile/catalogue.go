@@ -91,7 +91,7 @@ func (c *checker) typed(k *component) (entry, bool) {
 
 func (c *checker) shipped(k *component, e entry) {
 	if !e.Shipped {
-		c.add(Finding{Warning, Feature, k.Metadata.Name, "type", e.Type + "/" + e.Version + " is not in the trimmed sidecar, which would end at its start", "use the sidecar with all components, or stock daprd 1.18"})
+		c.add(Finding{Warning, Feature, k.Metadata.Name, "type", e.Type + "/" + e.Version + " is not in the trimmed sidecar, which would end at its start", "run lms up with LMS_SIDECAR=$(lms sidecar --full), or another daprd 1.18 that has it"})
 	}
 	if e.Status == "alpha" || e.Status == "beta" {
 		c.add(Finding{Note, Feature, k.Metadata.Name, "type", fmt.Sprintf("%s/%s is %s in this version of Dapr", e.Type, e.Version, e.Status), ""})
