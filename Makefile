@@ -81,7 +81,7 @@ images: ## Build the images lms and sidecar (needs a container engine with build
 	$(BUILDX) -f deploy/images/sidecar.Dockerfile -t $(REGISTRY)/sidecar:$(VERSION) .
 
 .PHONY: chaos
-chaos: build sidecar ## Kill what can be killed under load and count what is lost (minutes)
+chaos: build sidecar ## Kill what can be killed under load and count what is lost (40 minutes)
 	go test -count=1 -v -timeout 60m -tags $(TAGS),chaos ./apps/lms/internal/chaos/...
 
 .PHONY: matrix
