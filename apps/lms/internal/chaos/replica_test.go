@@ -31,9 +31,11 @@ type replica struct {
 	sidecarReady     string
 }
 
-// replica starts one of the same programs.
+// replica starts one of the same programs, while everything serves: nobody starts
+// its sidecar again if that meets a database that has just been killed.
 func (s *school) replica(t testing.TB, name string) *replica {
 	t.Helper()
+	s.AwaitReady(t)
 	all := services(t)
 	svc := all[slices.IndexFunc(all, func(s installation.Service) bool { return s.Name == name })]
 	plan, err := installation.NewPlan(installation.Home{Dir: s.Home}, system.Root(t), []installation.Service{svc}, strings.TrimPrefix(s.URL, "http://"), "info")
