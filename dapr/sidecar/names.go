@@ -51,8 +51,9 @@ const (
 // names is the table in which sidecars find each other. The SQLite resolver
 // writes a sidecar into it before anything of it listens, and takes it out
 // while others still call it, so that a replica which comes or goes fails
-// calls. Here it stands there under its app's name only while it can be called:
-// before, and while it leaves, under a name that nobody calls.
+// calls. Here it stands there under its app's name from when it can be called
+// until it is told to end: before, and while it leaves where the app has another
+// replica, under a name that nobody calls.
 type names struct {
 	open func() nameresolution.Resolver // a new resolver on the same table
 	used chan struct{}                  // closed by Init: names are resolved by this table
