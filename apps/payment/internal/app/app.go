@@ -19,12 +19,13 @@ import (
 	"lms/apps/payment/internal/mockgateway"
 	"lms/apps/payment/internal/postgres"
 	"lms/apps/payment/internal/printed"
+	"lms/apps/payment/internal/provider"
 	"lms/shared/service"
 )
 
 // Config is what can be set by environment variables, LMS_PAYMENT_….
 type Config struct {
-	Provider       string          `default:"mock" desc:"who takes the money; only mock is built in"`
+	Provider       string          `desc:"who takes the money: mock, or none, and then what costs money cannot be bought; if not set none in production, mock elsewhere"`
 	MockAllowed    bool            `desc:"let the mock gateway run where LMS_ENVIRONMENT is production: it takes no real money"`
 	WebhookSecrets []string        `secret:"true" desc:"active secrets of webhooks by commas, the newest first; the secret payment-webhook-secrets if not set"`
 	ReturnOrigins  []string        `desc:"origins that buyers may be sent back to, such as https://shop.example.org, besides the public one"`
@@ -51,13 +52,42 @@ func Build(_ context.Context, k *service.Kit) error {
 	if err := k.LoadConfig(&cfg); err != nil {
 		return err
 	}
-	if cfg.Provider != mockgateway.Name {
-		return fmt.Errorf("configuration: LMS_PAYMENT_PROVIDER is %q: only mock is built in", cfg.Provider)
-	}
-	if k.Config.Environment == "production" && !cfg.MockAllowed {
-		return errors.New("configuration: the mock gateway takes no real money: in production it runs only with LMS_PAYMENT_MOCK_ALLOWED=true")
-	}
 	public := strings.TrimSuffix(k.Config.PublicURL, "/")
+	taker, err := chosen(k, cfg, public)
+	if err != nil {
+		return err
+	}
+	svc := &billing.Service{
+		Store: postgres.NewStore(k.DB), Authz: k.Authz, Courses: events.Courses{Invoker: k.Dapr}, People: events.People{Invoker: k.Dapr},
+		Facts: events.Facts{Invoker: k.Dapr}, Provider: taker, Calls: k.Outbox,
+		Settings: billing.Settings{
+			PublicURL: public, ReturnOrigins: cfg.ReturnOrigins, SessionFor: cfg.SessionFor, HoldGrace: cfg.HoldGrace, WaitFor: cfg.WaitFor,
+			Dunning: cfg.Dunning, TrialNotice: cfg.TrialNotice,
+		},
+		Now: k.Now, NewID: k.NewID,
+		Telemetry: billing.Telemetry{Webhook: func(outcome string) { k.Metrics.Inbox("webhook/"+taker.Name(), outcome, 1) }},
+	}
+	(&httpapi.API{Service: svc, Printer: printed.Printer{}, Now: k.Now}).Mount(k.Web)
+	receivers := events.Receivers{Service: svc, Wrap: postgres.NewTx}
+	receivers.Register(k.Inbox)
+	receivers.Answers(k.Outbox)
+	events.Jobs(k.Jobs, svc)
+	k.Every("sweep", cfg.SweepEvery, svc.Sweep)
+	return nil
+}
+
+// chosen is who takes the money. The mock gateway takes none that is real, so that
+// production has to allow it.
+func chosen(k *service.Kit, cfg Config, public string) (provider.Provider, error) {
+	production := k.Config.Environment == "production"
+	switch {
+	case cfg.Provider == provider.NoneName || cfg.Provider == "" && production && !cfg.MockAllowed:
+		return provider.None{}, nil
+	case cfg.Provider != "" && cfg.Provider != mockgateway.Name:
+		return nil, fmt.Errorf("configuration: LMS_PAYMENT_PROVIDER is %q: only mock and none are built in", cfg.Provider)
+	case production && !cfg.MockAllowed:
+		return nil, errors.New("configuration: the mock gateway takes no real money: in production it runs only with LMS_PAYMENT_MOCK_ALLOWED=true")
+	}
 	secrets := &webhookSecrets{fixed: cfg.WebhookSecrets, read: k.Dapr.Secret}
 	gateway := mockgateway.New(mockgateway.Options{
 		DB: k.DB, PublicURL: public, Secrets: secrets.get, Post: post(&http.Client{Timeout: 10 * time.Second}), Now: k.Now, Float: rand.Float64,
@@ -67,28 +97,12 @@ func Build(_ context.Context, k *service.Kit) error {
 	})
 	pages, err := mockgateway.NewPages(gateway)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	svc := &billing.Service{
-		Store: postgres.NewStore(k.DB), Authz: k.Authz, Courses: events.Courses{Invoker: k.Dapr}, People: events.People{Invoker: k.Dapr},
-		Facts: events.Facts{Invoker: k.Dapr}, Provider: gateway, Calls: k.Outbox,
-		Settings: billing.Settings{
-			PublicURL: public, ReturnOrigins: cfg.ReturnOrigins, SessionFor: cfg.SessionFor, HoldGrace: cfg.HoldGrace, WaitFor: cfg.WaitFor,
-			Dunning: cfg.Dunning, TrialNotice: cfg.TrialNotice,
-		},
-		Now: k.Now, NewID: k.NewID,
-		Telemetry: billing.Telemetry{Webhook: func(outcome string) { k.Metrics.Inbox("webhook/"+gateway.Name(), outcome, 1) }},
-	}
-	(&httpapi.API{Service: svc, Printer: printed.Printer{}, Now: k.Now}).Mount(k.Web)
 	pages.Mount(k.Web)
-	receivers := events.Receivers{Service: svc, Wrap: postgres.NewTx}
-	receivers.Register(k.Inbox)
-	receivers.Answers(k.Outbox)
-	events.Jobs(k.Jobs, svc)
-	k.Every("sweep", cfg.SweepEvery, svc.Sweep)
 	k.Go("mock gateway", gateway.Run)
 	k.Every("mock gateway purge", time.Hour, gateway.Purge)
-	return nil
+	return gateway, nil
 }
 
 // secretName is the secret that signs webhooks, several by commas.

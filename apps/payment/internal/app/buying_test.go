@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/payment/internal/httpapi"
+	"lms/apps/payment/internal/provider"
 	"lms/shared/pg"
 	"lms/shared/sweep"
 	"lms/shared/work"
@@ -377,4 +378,32 @@ func TestAPlanIsOnSaleOnceEnrollmentKnowsOfIt(t *testing.T) {
 	both = change(both, body{"state": "active"})
 	require.True(t, both.OnSale)
 	require.True(t, closed(second))
+}
+
+// TestWithoutAProvider is an installation that takes no money: it gives away what is
+// free, and holds no seat for what costs.
+func TestWithoutAProvider(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.service.Provider = provider.None{}
+	w.seller()
+	course, gift := w.course(1), w.course(1)
+	plan := w.plan([]uuid.UUID{course})
+	trial := w.plan([]uuid.UUID{course}, monthly(1000, body{"trial_days": 14}))
+	free := w.plan([]uuid.UUID{gift}, body{"prices": []body{{"currency": "EUR", "amount": 0}}})
+	w.settled()
+
+	for _, costs := range []uuid.UUID{plan.ID, trial.ID} {
+		w.keyed(w.student).POST("/api/v1/checkout-sessions", body{"plan_id": costs}).Expect(409).Code("payments_unavailable")
+	}
+	require.Empty(t, w.school.courses[course].holds, "no seat waits for what cannot be paid")
+	w.as(w.student).POST("/api/v1/payment-methods", nil).Expect(409).Code("payments_unavailable")
+
+	c := w.checkout(w.student, free, body{})
+	require.Equal(t, "completed", c.State)
+	w.settled()
+	require.True(t, w.enrolled(w.student, gift))
+	status, err := w.receive(t.Context(), "https://lms.test/api/v1/payments/webhooks/mock", map[string]string{"Content-Type": "application/json"}, []byte("{}"))
+	require.NoError(t, err)
+	require.Equal(t, 404, status, "nobody is expected to call")
 }

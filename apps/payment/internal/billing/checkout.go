@@ -138,6 +138,11 @@ func (s *Service) prepare(ctx context.Context, tx Tx, actor authz.Principal, in 
 	if plan.Kind == events.PlanSubscription && q.DueNow == 0 && q.UnitAmount > 0 {
 		c.Mode = provider.ModeSetup // nothing now, but later
 	}
+	if c.DueNow > 0 || c.Mode == provider.ModeSetup {
+		if err := s.takesPayments(); err != nil {
+			return started{}, err
+		}
+	}
 	if c.SuccessURL == "" {
 		c.SuccessURL = s.Settings.PublicURL + "/"
 	}
@@ -160,6 +165,15 @@ func (s *Service) prepare(ctx context.Context, tx Tx, actor authz.Principal, in 
 		return started{}, err
 	}
 	return out, audit(ctx, tx, "checkout.start", "checkout_session", c.ID, c.TenantID, c.OrgUnitID, nil)
+}
+
+// takesPayments refuses what costs money before a seat is held for it, where nobody
+// takes money.
+func (s *Service) takesPayments() error {
+	if s.Provider.Name() == provider.NoneName {
+		return apperr.Conflict("payments_unavailable", "Nothing can be paid here: this installation takes no payments.")
+	}
+	return nil
 }
 
 // mayBuy refuses who has it already, and gives up what the person left open before:

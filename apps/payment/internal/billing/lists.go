@@ -119,6 +119,9 @@ func (s *Service) SetupMethod(ctx context.Context, actor authz.Principal, succes
 	if err := f.Err(); err != nil {
 		return provider.Session{}, err
 	}
+	if err := s.takesPayments(); err != nil {
+		return provider.Session{}, err
+	}
 	home := s.Settings.PublicURL + "/"
 	for _, u := range []*string{&successURL, &cancelURL} {
 		if *u == "" {
