@@ -95,9 +95,14 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dapr: %w", err)
 	}
+	silenceSDK.Do(func() { sdk.SetLogger(nil) })
 	c.conn, c.sdk = conn, sdk.NewClientWithConnection(conn)
 	return c, nil
 }
+
+// silenceSDK keeps lines of the SDK off standard output, which is for logs in JSON
+// and for results of commands. Its logger is a variable of the package.
+var silenceSDK sync.Once
 
 // Close ends all connections.
 func (c *Client) Close() {
