@@ -17,8 +17,23 @@ import (
 	"lms/shared/freeport"
 )
 
-// operator is a client of the running installation.
+// Variables by which the operator's commands find an installation that lms up did
+// not start: they run beside the gateway's sidecar, with its DAPR_API_TOKEN.
+const (
+	// sidecarVariable is host:port of the gateway's sidecar's HTTP API.
+	sidecarVariable = "LMS_OPERATOR_SIDECAR"
+	// secretVariable is the secret service-lms, secretsVariable a JSON file of
+	// secrets that has it.
+	secretVariable  = "LMS_OPERATOR_SECRET"
+	secretsVariable = "LMS_OPERATOR_SECRETS_FILE"
+)
+
+// operator is a client of the installation that the environment names, or of the
+// one that runs on this machine.
 func (e *env) operator() (*operator.Operator, error) {
+	if sidecar := os.Getenv(sidecarVariable); sidecar != "" {
+		return operatorAt(sidecar)
+	}
 	home, r, err := e.running()
 	if err != nil {
 		return nil, err
@@ -35,6 +50,26 @@ func (e *env) operator() (*operator.Operator, error) {
 		}
 	}
 	return nil, errors.New("the gateway's sidecar does not run: lms status shows what does")
+}
+
+func operatorAt(sidecar string) (*operator.Operator, error) {
+	const name = "service-" + internalapi.OperatorApp
+	secret := os.Getenv(secretVariable)
+	if file := os.Getenv(secretsVariable); secret == "" && file != "" {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", secretsVariable, err)
+		}
+		var secrets map[string]string
+		if err := json.Unmarshal(raw, &secrets); err != nil {
+			return nil, fmt.Errorf("%s: %s has no JSON object of texts: %w", secretsVariable, file, err)
+		}
+		secret = secrets[name]
+	}
+	if secret == "" {
+		return nil, fmt.Errorf("%s is set: the secret %s is needed too, by %s or in the file that %s names", sidecarVariable, name, secretVariable, secretsVariable)
+	}
+	return operator.New(operator.Options{Sidecar: sidecar, APIToken: os.Getenv("DAPR_API_TOKEN"), Secret: secret})
 }
 
 // operate runs fn with a client and closes it.

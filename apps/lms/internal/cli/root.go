@@ -44,7 +44,7 @@ type env struct {
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
 		newUp(e), newDown(e), newStatus(e), newLogs(e), newRestart(e), newDoctor(e), newMigrate(e), newBackup(e), newRestore(e), newProfile(e), newSeed(e),
-		newEvents(e), newOutbox(e), newReplay(e), newDeadLetters(e), newRecompute(e), newKeys(e), newClock(e), newToken(e), newSidecar(e), newVersion(e), newProbe(e), newBroker(e), newMailServer(e),
+		newBootstrap(e), newEvents(e), newOutbox(e), newReplay(e), newDeadLetters(e), newRecompute(e), newKeys(e), newClock(e), newToken(e), newSidecar(e), newVersion(e), newProbe(e), newBroker(e), newMailServer(e),
 	}
 }
 
@@ -96,7 +96,11 @@ func newRoot(e *env) *cobra.Command {
 		Long: `lms runs the learning management system on one machine and operates it.
 
 All it writes lies in one folder: --home, else LMS_HOME, else .lms in the
-source tree. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing runs.`,
+source tree. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing runs.
+
+With ` + sidecarVariable + ` the commands that ask services (bootstrap,
+dead-letters, keys, outbox, recompute, replay) ask the installation which that
+sidecar belongs to: a cluster's or Compose's.`,
 		Example:       "  lms up\n  lms up --detach && lms status\n  lms logs course -f",
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -2,17 +2,20 @@ package e2e_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"lms/apps/lms/internal/e2e"
+	"lms/apps/lms/internal/supervisor"
 	"lms/apps/lms/internal/system"
 	"lms/shared/contracts/access"
 )
@@ -59,9 +62,33 @@ func suiteUnderMTLS(t *testing.T, s *system.System, parts []part) {
 	_, err := s.LmsWithin(5*time.Minute, "recompute", "--check") // the operator's way in
 	require.NoError(t, err)
 	s.Lms(t, "outbox", "drain")
+	fromElsewhere(t, s)
 	refused := refusals(t, s)
 	t.Logf("under mTLS: %d of %d parts of the suite pass, %d calls refused by a policy", passed, len(parts), refused)
 	require.Zero(t, refused, "a service calls what shared/contracts/access does not name")
+}
+
+// fromElsewhere asks an installation as in a cluster: without its folder, through the
+// address of a sidecar.
+func fromElsewhere(t *testing.T, s *system.System) {
+	t.Helper()
+	r, err := supervisor.ReadRecord(filepath.Join(s.Home, "run", "state.json"))
+	require.NoError(t, err)
+	elsewhere := *s
+	elsewhere.Home = t.TempDir()
+	elsewhere.Env = append(slices.Clone(s.Env),
+		fmt.Sprintf("LMS_OPERATOR_SIDECAR=127.0.0.1:%d", s.Process(t, "gateway", "sidecar").Ports["http"]), "DAPR_API_TOKEN="+r.Control.SidecarToken)
+	_, err = elsewhere.TryLms("outbox")
+	require.ErrorContains(t, err, "the secret service-lms is needed too")
+	elsewhere.Env = append(elsewhere.Env, "LMS_OPERATOR_SECRETS_FILE="+filepath.Join(s.Home, "secrets.json"))
+	require.Contains(t, elsewhere.Lms(t, "outbox"), "enrollment")
+	var reply struct {
+		TenantID string `json:"tenant_id"`
+		Created  bool   `json:"created"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(elsewhere.Lms(t, "bootstrap", "--organisation", "Another", "--email", "another@example.test", "--json")), &reply))
+	require.False(t, reply.Created, "there is an administrator already")
+	require.Equal(t, e2e.NewWorld(t, s).Org, reply.TenantID)
 }
 
 // restartedUnderMTLS stops an installation and starts it on the same folder.
