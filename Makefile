@@ -80,6 +80,10 @@ images: ## Build the images lms and sidecar (needs a container engine with build
 	$(BUILDX) -f deploy/images/lms.Dockerfile -t $(REGISTRY)/lms:$(VERSION) .
 	$(BUILDX) -f deploy/images/sidecar.Dockerfile -t $(REGISTRY)/sidecar:$(VERSION) .
 
+.PHONY: compose-test
+compose-test: images ## Start every profile of deploy/compose in containers (needs a container engine)
+	cd deploy/verify && go test -count=1 -v -timeout 60m -tags engine -run TestComposeInContainers .
+
 .PHONY: chaos
 chaos: build sidecar ## Kill what can be killed under load and count what is lost (40 minutes)
 	go test -count=1 -v -timeout 60m -tags $(TAGS),chaos ./apps/lms/internal/chaos/...

@@ -22,6 +22,7 @@ once() {
   chmod 0444 "secrets/$1"
 }
 for name in postgres redis rabbitmq nats; do once $name; done
+printf 'default_user = lms\ndefault_pass = %s\n' "$(cat secrets/rabbitmq)" > secrets/rabbitmq.conf
 if [ ! -s secrets/database-passwords ]; then
   for role in user user_owner course course_owner enrollment enrollment_owner content content_owner assignment assignment_owner payment payment_owner analytics analytics_owner state; do
     echo "$role=$(random)"

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,7 +45,10 @@ func project(t *testing.T, profile string) *types.Project {
 	for _, name := range []string{"compose.yaml", "compose." + profile + ".yaml"} {
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: filepath.Join(dir, name)})
 	}
-	p, err := loader.LoadWithContext(t.Context(), details, func(o *loader.Options) { o.SetProjectName("lms", true) })
+	p, err := loader.LoadWithContext(t.Context(), details, func(o *loader.Options) {
+		o.SetProjectName("lms", true)
+		o.Profiles = []string{"*"} // the operator too
+	})
 	require.NoError(t, err)
 	return p
 }
@@ -73,8 +77,11 @@ func TestComposeFilesAreRead(t *testing.T) {
 			p := project(t, profile)
 			for _, app := range serviceNames(t) {
 				require.Contains(t, p.Services, app)
+				// A service that ends and is started again keeps its sidecar.
+				shared := "service:" + app + "-address"
+				require.Equal(t, shared, p.Services[app].NetworkMode)
 				sidecar := p.Services[app+"-sidecar"]
-				require.Equal(t, "service:"+app, sidecar.NetworkMode)
+				require.Equal(t, shared, sidecar.NetworkMode)
 				require.Contains(t, strings.Join(sidecar.Command, " "), "--app-id "+app+" ")
 			}
 			for name, s := range p.Services {
@@ -90,18 +97,27 @@ func guarded(t *testing.T, p *types.Project, name string, s types.ServiceConfig)
 	t.Helper()
 	_, tag, ok := strings.Cut(s.Image, ":")
 	require.True(t, ok && tag != "latest" && tag != "", "%s: %s names no version", name, s.Image)
-	require.True(t, s.HealthCheck != nil && (s.HealthCheck.Disable || len(s.HealthCheck.Test) > 0), "%s says nothing of its health", name)
+	// What ends when it is done, or only sleeps, has no health; a check that is
+	// switched off would fail up --wait.
+	serves := s.Restart == "unless-stopped" && !strings.HasSuffix(name, "-address")
+	require.Equal(t, serves, s.HealthCheck != nil, "%s: its health", name)
+	require.True(t, !serves || len(s.HealthCheck.Test) > 1, "%s: its health", name)
+	// What ends is waited for, by --wait as well, only where something needs it.
+	needed := slices.ContainsFunc(slices.Collect(maps.Values(p.Services)), func(other types.ServiceConfig) bool {
+		return other.DependsOn[name].Condition == types.ServiceConditionCompletedSuccessfully
+	})
+	require.Equal(t, s.Restart == "on-failure", needed, "%s: who waits for its end", name)
 	require.True(t, s.Deploy != nil && s.Deploy.Resources.Limits != nil && s.Deploy.Resources.Limits.MemoryBytes > 0 && s.Deploy.Resources.Limits.NanoCPUs > 0, "%s has no limits", name)
 	require.Equal(t, []string{"ALL"}, s.CapDrop, name)
 	require.Equal(t, []string{"no-new-privileges:true"}, s.SecurityOpt, name)
-	require.Equal(t, name == "gateway", len(s.Ports) > 0, "%s: only the gateway's port is open", name)
+	require.Equal(t, name == "gateway-address", len(s.Ports) > 0, "%s: only the gateway's port is open", name)
 	require.False(t, s.Privileged, name)
 	if strings.HasPrefix(s.Image, "lms/") {
 		require.Equal(t, "65532:65532", s.User, name)
 		require.True(t, s.ReadOnly, name)
 	}
 	for network := range s.Networks {
-		require.True(t, network == "inside" || name == "gateway", "%s is in the network %s", name, network)
+		require.True(t, network == "inside" || strings.HasSuffix(name, "-address"), "%s is in the network %s", name, network)
 	}
 	for _, v := range s.Volumes {
 		if v.Type == types.VolumeTypeBind {
