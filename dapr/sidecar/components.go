@@ -4,6 +4,7 @@ import (
 	"github.com/dapr/components-contrib/bindings/cron"
 	"github.com/dapr/components-contrib/bindings/localstorage"
 	contribnames "github.com/dapr/components-contrib/nameresolution"
+	clusternames "github.com/dapr/components-contrib/nameresolution/kubernetes"
 	"github.com/dapr/components-contrib/nameresolution/mdns"
 	inmemorypubsub "github.com/dapr/components-contrib/pubsub/in-memory"
 	"github.com/dapr/components-contrib/pubsub/jetstream"
@@ -11,6 +12,7 @@ import (
 	mqtt "github.com/dapr/components-contrib/pubsub/mqtt3"
 	"github.com/dapr/components-contrib/pubsub/rabbitmq"
 	redispubsub "github.com/dapr/components-contrib/pubsub/redis"
+	clustersecrets "github.com/dapr/components-contrib/secretstores/kubernetes"
 	"github.com/dapr/components-contrib/secretstores/local/env"
 	"github.com/dapr/components-contrib/secretstores/local/file"
 	inmemorystate "github.com/dapr/components-contrib/state/in-memory"
@@ -34,7 +36,8 @@ import (
 )
 
 // register lists the components that this sidecar can load: those of the
-// profiles under components/, and no other. A component of any other type in
+// profiles under components/, and what a cluster has in their place (its client is in
+// the program in any case); no other. A component of any other type in
 // the resources folder ends the start with its name.
 //
 // Every registry gets a logger, also the empty ones: daprd hands it to what it
@@ -106,6 +109,7 @@ func secretStores(log logger.Logger) *secretstores.Registry {
 	r.Logger = log
 	r.RegisterComponent(env.NewEnvSecretStore, "local.env")
 	r.RegisterComponent(file.NewLocalSecretStore, "local.file")
+	r.RegisterComponent(clustersecrets.NewKubernetesSecretStore, "kubernetes")
 	return r
 }
 
@@ -114,5 +118,6 @@ func nameResolutions(log logger.Logger, table *names) *nameresolution.Registry {
 	r.Logger = log
 	r.RegisterComponent(func(logger.Logger) contribnames.Resolver { return table }, "sqlite")
 	r.RegisterComponent(mdns.NewResolver, "mdns")
+	r.RegisterComponent(clusternames.NewResolver, "kubernetes") // what the runtime takes in a cluster
 	return r
 }

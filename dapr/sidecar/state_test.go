@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -153,4 +155,37 @@ func TestSecretIsRead(t *testing.T) {
 	require.NoError(t, json.Unmarshal(got.body, &secret))
 	require.Equal(t, map[string]string{"service-course": "s3cret"}, secret)
 	require.Equal(t, http.StatusInternalServerError, s.call(request{method: http.MethodGet, path: "/v1.0/secrets/secrets/absent"}).status)
+}
+
+// TestSecretOfAClusterIsRead as the chart configures it, from a server that answers as
+// a cluster's API does: data in base64, and 403 for what the Role does not name.
+func TestSecretOfAClusterIsRead(t *testing.T) {
+	t.Parallel()
+	cluster := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path != "/api/v1/namespaces/school/secrets/service-course" {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`)
+			return
+		}
+		fmt.Fprint(w, `{"kind":"Secret","apiVersion":"v1","metadata":{"name":"service-course"},"data":{"service-course":"czNjcmV0"}}`)
+	}))
+	t.Cleanup(cluster.Close)
+	home := newInstallation(t, installationOptions{})
+	write := func(name, content string) string {
+		path := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	kubeconfig := write("kubeconfig", fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c, users: [{name: u, user: {token: t}}],
+  clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {cluster: c, user: u}}]}`, cluster.URL))
+	component := write("secrets.yaml", fmt.Sprintf(`{apiVersion: dapr.io/v1alpha1, kind: Component, metadata: {name: secrets}, spec: {type: secretstores.kubernetes, version: v1,
+  metadata: [{name: kubeconfigPath, value: %q}, {name: defaultNamespace, value: school}]}}`, kubeconfig))
+	s := home.start("course", sidecarOptions{resources: []string{filepath.Dir(component)}})
+	got := s.call(request{method: http.MethodGet, path: "/v1.0/secrets/secrets/service-course"})
+	require.Equal(t, http.StatusOK, got.status, "%s", got.body)
+	var secret map[string]string
+	require.NoError(t, json.Unmarshal(got.body, &secret))
+	require.Equal(t, map[string]string{"service-course": "s3cret"}, secret)
+	require.Equal(t, http.StatusInternalServerError, s.call(request{method: http.MethodGet, path: "/v1.0/secrets/secrets/service-user"}).status)
 }
