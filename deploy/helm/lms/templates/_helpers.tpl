@@ -19,6 +19,29 @@
 {{- toYaml (mergeOverwrite (deepCopy .root.Values.defaults) $own) -}}
 {{- end }}
 
+{{/* Names of the secrets that a service's sidecar reads, as a list in JSON: those of its
+components, its own, and for auth, which knows everybody by theirs, those of all. */}}
+{{- define "lms.secretsOf" -}}
+{{- $facts := fromYaml (include "lms.facts" .root) -}}
+{{- $service := .service -}}
+{{- $names := list -}}
+{{- range $facts.secrets -}}
+{{- $own := or (eq . (printf "service-%s" $service.name)) (hasPrefix (printf "%s-" $service.name) .) (eq . "objects-signing-key") -}}
+{{- if or $own (and (eq $service.name "auth") (hasPrefix "service-" .)) -}}
+{{- $names = append $names . -}}
+{{- if hasSuffix "-sealing-key" . }}{{- $names = append $names (printf "%s-previous" .) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $components := list -}}
+{{- range $service.components -}}
+{{- $components = append $components (get $.root.Values.components (hasPrefix "events-" . | ternary "topics" .)) -}}
+{{- end -}}
+{{- range $components -}}{{- range .metadata -}}{{- with .secretKeyRef -}}
+{{- $names = append $names .name -}}
+{{- end -}}{{- end -}}{{- end -}}
+{{- uniq $names | toJson -}}
+{{- end }}
+
 {{- define "lms.labels" -}}
 app.kubernetes.io/part-of: lms
 app.kubernetes.io/name: {{ .name }}
