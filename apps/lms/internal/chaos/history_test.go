@@ -45,7 +45,7 @@ type history struct {
 	probes  []*probe
 	lagMu   sync.Mutex
 	lag     []time.Duration
-	timing  atomic.Bool
+	timed   atomic.Int64 // since when lag is measured, Unix nanoseconds; 0: it is not
 	slow    atomic.Int64 // nanoseconds that the probe takes for each batch
 }
 
@@ -91,14 +91,19 @@ func (h *history) watch(handler string, batch []inbox.Event) {
 	if d := time.Duration(h.slow.Load()); d > 0 {
 		<-time.After(d)
 	}
-	if handler != "facts" || !h.timing.Load() {
+	since := h.timed.Load()
+	if handler != "facts" || since == 0 {
 		return
 	}
 	now := time.Now()
 	h.lagMu.Lock()
 	defer h.lagMu.Unlock()
 	for _, e := range batch {
-		h.lag = append(h.lag, now.Sub(e.Time))
+		// Where a queue begins with its consumer, what was before it is fetched by its
+		// number, meanwhile: it is of no command of this history.
+		if e.Time.UnixNano() >= since {
+			h.lag = append(h.lag, now.Sub(e.Time))
+		}
 	}
 }
 
