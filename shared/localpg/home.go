@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // home is the folder of one cluster: cluster/ (PostgreSQL's own),
@@ -137,6 +138,13 @@ func Orphans() []Orphan {
 	return found
 }
 
+// A lock that was given back is held for moments more by a child that this process
+// was just starting: it has all our files until it becomes its own program.
+const (
+	lockPatience = time.Second
+	lockPause    = 10 * time.Millisecond
+)
+
 // lock holds the folder for this process. The kernel lets go of it when the
 // process ends, however it ends.
 func (h home) lock() (*os.File, error) {
@@ -144,7 +152,12 @@ func (h home) lock() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", h.dir, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for end := time.Now().Add(lockPatience); errors.Is(err, syscall.EWOULDBLOCK) && time.Now().Before(end); {
+		time.Sleep(lockPause)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
 		_ = f.Close() // the lock's own error says more
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("another process already runs PostgreSQL on %s: stop it first", h.origin)
