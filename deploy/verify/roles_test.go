@@ -88,7 +88,8 @@ func TestSidecarsMayReadTheirSecrets(t *testing.T) {
 			require.Equal(t, "/var/run/secrets/kubernetes.io/serviceaccount", path, app)
 			require.True(t, slices.ContainsFunc(pod.Volumes, func(v struct {
 				Name string `json:"name"`
-			}) bool {
+			},
+			) bool {
 				return v.Name == mounted
 			}), app)
 			require.False(t, *pod.Automount, app)
