@@ -99,8 +99,8 @@ All it writes lies in one folder: --home, else LMS_HOME, else .lms in the
 source tree. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing runs.
 
 With ` + sidecarVariable + ` the commands that ask services (bootstrap,
-dead-letters, keys, outbox, recompute, replay) ask the installation which that
-sidecar belongs to: a cluster's or Compose's.`,
+dead-letters, events, keys, outbox, recompute, replay) ask the installation
+which that sidecar belongs to: a cluster's or Compose's.`,
 		Example:       "  lms up\n  lms up --detach && lms status\n  lms logs course -f",
 		SilenceUsage:  true,
 		SilenceErrors: true,
